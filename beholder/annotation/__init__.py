@@ -1,0 +1,1 @@
+"""Annotation: human judgements in, clean comparisons out; needs no model."""

@@ -1,0 +1,1 @@
+"""Configuration: YAML presets and key=value overrides into frozen dataclasses, strictly."""

@@ -1,0 +1,37 @@
+"""Every exception that this package raises on purpose."""
+
+
+class BeholderError(Exception):
+    """Base of all errors raised on purpose; its text is one line that a user can act on."""
+
+
+class ConfigError(BeholderError, ValueError):
+    """A configuration value is unknown, missing or out of range."""
+
+
+class DataError(BeholderError, ValueError):
+    """A record, picture or tensor breaks the contract of the function that it was given to."""
+
+
+class ImageError(DataError):
+    """One picture cannot be read.
+
+    Attributes:
+        code: a short stable word such as "truncated" or "too-large", for counting failures.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WeightsError(BeholderError, ValueError):
+    """A weights file is missing, damaged, unsafe or does not fit the model."""
+
+
+class AnnotationError(BeholderError, ValueError):
+    """An annotation export or server breaks its contract."""
+
+
+class MissingDependencyError(BeholderError, ImportError):
+    """An optional dependency is needed but not installed."""

@@ -1,0 +1,1 @@
+"""Evaluation: functions of scores; they never load a model."""

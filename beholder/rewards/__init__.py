@@ -1,0 +1,89 @@
+"""Rewards: one file each. The folder is the registry: `load("mps")` imports `rewards/mps.py`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beholder.errors import ConfigError
+from beholder.rewards._base import Reward as Reward
+from beholder.rewards._base import RewardCard as RewardCard
+
+if TYPE_CHECKING:
+    import torch
+
+_NOT_REWARDS = {"scoring", "serving"}
+
+
+def names() -> list[str]:
+    """Names that `load` accepts: the public modules of this folder."""
+    found = (m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return sorted(set(found) - _NOT_REWARDS)
+
+
+def load(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    config: Mapping[str, object] | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    **options: object,
+) -> Reward:
+    """The reward called `name`, in eval mode.
+
+    Args:
+        name: one of `names()`; a folder written by `save_pretrained`; a hub repository "user/repo"
+            that holds such a folder; or one of your own as "module:Class".
+        weights: a local file in the reward's published format; None takes the published weights.
+        config: overrides the sizes of the architecture; without `weights` the model is random.
+        device: where the reward goes; None leaves it on the CPU.
+        dtype: what its floating-point weights are cast to; None keeps them.
+        options: what the reward's own `build` accepts, such as `threshold` of MPS.
+
+    Raises:
+        ConfigError: if the name or an option is unknown.
+        WeightsError: if the weights are missing or do not fit.
+    """
+    given = {"weights": weights, "config": config}
+    options |= {key: value for key, value in given.items() if value is not None}
+    return _build(name, options).to(device=device, dtype=dtype).eval()
+
+
+def _build(name: str, options: dict[str, object]) -> Reward:
+    if ":" in name and not Path(name).exists():
+        return _own(name, options)
+    if name in names():
+        return _call(importlib.import_module(f"{__name__}.{name}").build, name, options)
+    if (Path(name) / "config.json").is_file():
+        return Reward.from_pretrained(name, **options)
+    if name.count("/") == 1 and not Path(name).exists():
+        return Reward.from_pretrained(name, **options)
+    close = difflib.get_close_matches(name, names(), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names())}"
+    raise ConfigError(f"no reward named {name!r}, nor a reward folder of that path; {hint}")
+
+
+def _own(name: str, options: dict[str, object]) -> Reward:
+    module, _, attribute = name.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"cannot load {name!r}: {error}; write it as module:Class") from error
+    return _call(factory, name, options)
+
+
+def _call(factory: Callable[..., object], name: str, options: dict[str, object]) -> Reward:
+    try:
+        reward = factory(**options)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise ConfigError(f"reward {name!r}: {error}") from error
+    if not isinstance(reward, Reward):
+        raise ConfigError(f"{name!r} gave a {type(reward).__name__}, expected a beholder Reward")
+    return reward

@@ -1,0 +1,312 @@
+"""What a reward is: prepare pictures, score them for prompts, save and load."""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, cast, final
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from beholder.errors import ConfigError, DataError, ImageError, WeightsError
+from beholder.images import Alpha, ImageSource, as_list, read_images
+from beholder.types import Scores, WordLabel
+
+MAX_PROMPT_CHARACTERS = 20_000
+"""Longer prompts are refused: a tokenizer spends seconds on a text that it then cuts to 77 tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardCard:
+    """What a user must know before trusting a number from this reward.
+
+    Attributes:
+        name: what `load` accepts.
+        paper: the paper that defines the reward, with its year.
+        code_license, weights_license: SPDX names; "none" for a reward without weights.
+        weights: where the published weights live, "" if there are none.
+        score_range: lowest and highest possible total.
+        aspects: names in `Scores.aspects`, in order.
+        needs_prompt: whether a prompt changes the score.
+        differentiable: whether the gradient of the total reaches the pixels.
+        notes: protocol facts that move the number.
+    """
+
+    name: str
+    paper: str
+    code_license: str = "Apache-2.0"
+    weights_license: str = "none"
+    weights: str = ""
+    score_range: tuple[float, float] = (-math.inf, math.inf)
+    aspects: tuple[str, ...] = ()
+    needs_prompt: bool = True
+    differentiable: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+
+class Reward(nn.Module, ABC):
+    """Scores pictures for prompts; higher is better.
+
+    A reward says how pixels are prepared (`preprocess`), how prepared pixels are scored
+    (`score_prepared`) and which options rebuild it (`options`, `from_options`). `score` is the
+    friendly door for pictures of any kind; `forward` is the differentiable one.
+    """
+
+    card: ClassVar[RewardCard]
+
+    @abstractmethod
+    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
+        """Model-ready values from sRGB pixels, uint8 or float in [0, 1]; keeps the gradient of floats."""
+
+    @abstractmethod
+    def score_prepared(
+        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
+    ) -> Scores:
+        """Score values that `preprocess` gave, one prompt each."""
+
+    @abstractmethod
+    def options(self) -> dict[str, object]:
+        """JSON-ready options from which `from_options` rebuilds this architecture."""
+
+    @classmethod
+    @abstractmethod
+    def from_options(cls, options: Mapping[str, object]) -> Reward:
+        """A reward of that architecture with random weights; raises ConfigError for unknown options."""
+
+    def forward(self, pixels: Tensor, prompts: Sequence[str]) -> Scores:
+        """Differentiable scores of pixels (b, 3, h, w): float in [0, 1] or uint8, any size, one prompt each.
+
+        Raises DataError if the shape, the value range or the number of prompts is wrong.
+        """
+        check_pixels(pixels)
+        texts = spread_prompts(prompts, len(pixels), needed=self.card.needs_prompt)
+        for row, text in enumerate(texts):
+            if why := prompt_fault(text):
+                raise DataError(f"prompt {row}: {why}")
+        return self.score_prepared(self.preprocess(pixels), texts)
+
+    @final
+    @torch.no_grad()
+    def score(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        prompts: str | Sequence[str] | None = None,
+        *,
+        batch_size: int = 32,
+        alpha: Alpha = "white",
+        strict: bool = False,
+    ) -> Scores:
+        """Scores of pictures, on the CPU in float32; the order is kept and every picture has its row.
+
+        Args:
+            images: one picture or many: paths, encoded bytes, PIL images, arrays or tensors.
+            prompts: one for all or one each; None where the reward needs none.
+            batch_size: pictures in one pass of the model.
+            alpha: what lies behind transparent pixels: "white", "black" or "drop" (hidden colours show).
+            strict: raise for the first picture or prompt that cannot be scored, before any is scored.
+                Otherwise its row is NaN and `Scores.errors` says why.
+
+        Raises:
+            DataError: if the numbers of pictures and prompts differ, or with `strict` as above.
+        """
+        sources = as_list(images)
+        texts = spread_prompts(prompts, len(sources), needed=self.card.needs_prompt)
+        if not sources:
+            return self._empty()
+        if batch_size < 1:
+            raise DataError(f"batch_size must be 1 or more, got {batch_size}")
+        if strict:
+            self._refuse_faults(sources, texts, alpha)
+        with evaluating(self):
+            starts = range(0, len(sources), batch_size)
+            parts = [
+                self._score_batch(sources[k : k + batch_size], texts[k : k + batch_size], alpha)
+                for k in starts
+            ]
+        return Scores.concatenate(parts)
+
+    @final
+    def score_rows(self, rows: Sequence[Tensor | ImageError], prompts: Sequence[str]) -> Scores:
+        """Scores of decoded pictures (3, h, w) of any sizes; a row that is an error stays one.
+
+        The inner door of `score` and of the table writer; also turns non-finite scores into errors.
+        """
+        errors = {
+            k: f"{row.code}: {row}" for k, row in enumerate(rows) if isinstance(row, ImageError)
+        }
+        for k, prompt in enumerate(prompts):
+            if k not in errors and (why := prompt_fault(prompt)):
+                errors[k] = f"prompt: {why}"
+        good = [k for k in range(len(rows)) if k not in errors]
+        if not good:
+            return self._empty(len(rows), errors)
+        pixels = torch.cat(
+            [self.preprocess(cast("Tensor", rows[k])[None].to(self.device)) for k in good]
+        )
+        scores = self.score_prepared(pixels, [prompts[k] for k in good]).detach()
+        return self._scatter(scores, good, len(rows), errors)
+
+    @final
+    @property
+    def device(self) -> torch.device:
+        """Where this reward's weights are; the CPU if it has none."""
+        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    @final
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors` that `beholder.load(folder)` reads back bit for bit."""
+        from beholder.rewards._weights import save_folder  # noqa: PLC0415  (hub libraries cost time)
+
+        save_folder(self, folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **overrides: object) -> Reward:
+        """The reward in a folder, or hub repository "user/repo", that `save_pretrained` wrote.
+
+        `overrides` replace saved options, such as `threshold=0.01` of MPS. A folder names its reward;
+        called on a concrete class, that class is used whatever the name.
+        Raises WeightsError if the folder is not a reward's, is damaged or does not fit.
+        """
+        from beholder.rewards._weights import load_folder  # noqa: PLC0415
+
+        return load_folder(cls, folder, overrides)
+
+    @final
+    def push_to_hub(self, repo: str, *, private: bool = False) -> str:
+        """Upload what `save_pretrained` writes to the hub repository "user/repo"; gives its address."""
+        from beholder.rewards._weights import push  # noqa: PLC0415
+
+        return push(self, repo, private=private)
+
+    def _score_batch(
+        self, sources: Sequence[ImageSource], texts: Sequence[str], alpha: Alpha
+    ) -> Scores:
+        return self.score_rows(read_images(sources, alpha=alpha), texts)
+
+    def _refuse_faults(
+        self, sources: Sequence[ImageSource], texts: Sequence[str], alpha: Alpha
+    ) -> None:
+        for row, text in enumerate(texts):
+            if why := prompt_fault(text):
+                raise DataError(f"prompt {row}: {why}")
+        for row, source in enumerate(sources):
+            (picture,) = read_images([source], alpha=alpha)
+            if isinstance(picture, ImageError):
+                raise DataError(f"picture {row}: {picture}") from picture
+
+    def _empty(self, rows: int = 0, errors: Mapping[int, str] | None = None) -> Scores:
+        nothing = torch.full((rows,), math.nan)
+        return Scores(nothing, {a: nothing.clone() for a in self.card.aspects}, errors=errors or {})
+
+    def _scatter(
+        self, scores: Scores, good: list[int], rows: int, errors: dict[int, str]
+    ) -> Scores:
+        def spread(values: Tensor) -> Tensor:
+            full = values.new_full((rows, *values.shape[1:]), math.nan)
+            full[good] = values
+            return full
+
+        for k, value in zip(good, scores.total.tolist(), strict=True):
+            if not math.isfinite(value):
+                errors[k] = f"non-finite: the reward gave {value} for this picture"
+        words: list[Sequence[WordLabel]] = [()] * rows if scores.words else []
+        for k, picture_words in zip(good, scores.words, strict=False):
+            words[k] = picture_words
+        return Scores(
+            total=spread(scores.total),
+            aspects={name: spread(value) for name, value in scores.aspects.items()},
+            maps={name: spread(value) for name, value in scores.maps.items()},
+            words=tuple(words),
+            errors=errors,
+        )
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode inside, the mode that was set before outside."""
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
+
+
+def check_pixels(pixels: Tensor) -> None:
+    """Raise DataError unless pixels are (b, 3, h, w), uint8 or finite float in [0, 1]."""
+    if pixels.ndim != 4 or pixels.shape[1] != 3:
+        raise DataError(f"pixels must have shape (b, 3, h, w), got {tuple(pixels.shape)}")
+    if pixels.dtype == torch.uint8 or pixels.numel() == 0:
+        return
+    if not pixels.is_floating_point():
+        raise DataError(f"pixels must be uint8 or float, got {pixels.dtype}")
+    low, high = (bound.item() for bound in pixels.detach().aminmax())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise DataError(
+            f"float pixels must lie in [0, 1], got [{low:.3g}, {high:.3g}]; divide 8-bit values by 255"
+        )
+
+
+def prompt_fault(prompt: object) -> str | None:
+    """Why a prompt cannot be scored; None if it can."""
+    if not isinstance(prompt, str):
+        return f"expected text, got {type(prompt).__name__}"
+    if len(prompt) > MAX_PROMPT_CHARACTERS:
+        return f"{len(prompt)} characters, at most {MAX_PROMPT_CHARACTERS} are accepted"
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        return "it holds a lone surrogate and is not valid Unicode"
+    return None
+
+
+def spread_prompts(prompts: str | Sequence[str] | None, rows: int, *, needed: bool) -> list[str]:
+    """One prompt for each of `rows` pictures; raises DataError if that cannot be."""
+    if prompts is None:
+        if needed:
+            raise DataError("this reward needs prompts; give one for all pictures or one each")
+        return [""] * rows
+    if isinstance(prompts, str):
+        return [prompts] * rows
+    if len(prompts) != rows:
+        raise DataError(
+            f"{rows} pictures but {len(prompts)} prompts; give one each, or one text for all"
+        )
+    return list(prompts)
+
+
+def distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:
+    """Distinct values in order, and for each input the row of its value: a prompt is encoded once."""
+    row: dict[str, int] = {}
+    rows = [row.setdefault(value, len(row)) for value in values]
+    return list(row), torch.tensor(rows, dtype=torch.long)
+
+
+def read_options(text: str, where: Path) -> dict[str, object]:
+    """The object in a `config.json`; raises WeightsError if it is not a reward's."""
+    try:
+        loaded = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WeightsError(f"{where} is not JSON: {error}") from error
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("reward"), str):
+        raise WeightsError(
+            f"{where} does not name a reward; expected a folder written by save_pretrained"
+        )
+    return loaded
+
+
+def take_options(given: Mapping[str, object], known: set[str], reward: str) -> dict[str, object]:
+    """`given` as a dict; raises ConfigError naming every option that is not in `known`."""
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ConfigError(
+            f"{reward} has no option {', '.join(map(repr, unknown))}; it knows {', '.join(sorted(known))}"
+        )
+    return dict(given)

@@ -1,0 +1,1 @@
+"""Training: a reward from judgements."""

@@ -1,0 +1,188 @@
+"""The words that every room shares. Nothing here imports a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from beholder.errors import DataError
+
+ASPECTS = ("aesthetics", "detail", "alignment", "overall")
+"""The four dimensions of MPS (Zhang et al., CVPR 2024), in the order of the annotation template."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordLabel:
+    """One word of a prompt: its span `prompt[start:end]` and the probability that it is misaligned."""
+
+    word: str
+    start: int
+    end: int
+    p_misaligned: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of `b` pictures; higher is better.
+
+    Attributes:
+        total: what a trainer maximises; NaN in a row of `errors`.
+        aspects: named parts such as "aesthetics" or "alignment"; may be empty.
+        maps: named heatmaps in [0, 1], such as "implausibility"; may be empty.
+        words: for each picture the words of its prompt; may be empty.
+        errors: row -> why that picture could not be scored; its scores are NaN.
+    """
+
+    total: Float[Tensor, " b"]
+    aspects: Mapping[str, Float[Tensor, " b"]] = field(default_factory=dict)
+    maps: Mapping[str, Float[Tensor, "b h w"]] = field(default_factory=dict)
+    words: Sequence[Sequence[WordLabel]] = ()
+    errors: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.total)
+
+    def detach(self) -> Scores:
+        """The same numbers on the CPU in float32, without gradient."""
+
+        def plain(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: value.detach().float().cpu() for name, value in values.items()}
+
+        total = self.total.detach().float().cpu()
+        return Scores(total, plain(self.aspects), plain(self.maps), self.words, self.errors)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Scores]) -> Scores:
+        """Scores of several batches one after another.
+
+        Raises DataError if there is no part, or the parts carry different aspects or maps.
+        """
+        if not parts:
+            raise DataError("there are no scores to concatenate")
+        if any(p.aspects.keys() != parts[0].aspects.keys() for p in parts):
+            raise DataError("the batches carry different aspects and cannot be one table")
+        offsets = [0]
+        for part in parts:
+            offsets.append(offsets[-1] + len(part))
+        return Scores(
+            total=torch.cat([p.total for p in parts]),
+            aspects={a: torch.cat([p.aspects[a] for p in parts]) for a in parts[0].aspects},
+            maps={m: torch.cat([p.maps[m] for p in parts]) for m in parts[0].maps},
+            words=tuple(words for p in parts for words in p.words),
+            errors={
+                at + row: why
+                for at, p in zip(offsets, parts, strict=False)
+                for row, why in p.errors.items()
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One annotator's ranking of n >= 2 pictures of one prompt, an answer for each aspect.
+
+    Attributes:
+        key: names the question; several annotators who answer it share the key.
+        images: picture ids or paths, resolved by whoever loads pixels.
+        ranks: aspect -> one rank a picture: 1 is best, equal ranks are a tie.
+        annotator: an opaque id, "unknown" if it was lost.
+        seconds: how long the annotator took; None if unknown.
+        source: where the record comes from (data set, export file, unique id).
+        flags: doubts about this record, such as "skipped" or "edited_by_other"; clean if empty.
+    """
+
+    key: str
+    prompt: str
+    images: tuple[str, ...]
+    ranks: Mapping[str, tuple[int, ...]]
+    annotator: str = "unknown"
+    seconds: float | None = None
+    source: str = ""
+    flags: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if len(self.images) < 2:
+            raise DataError(
+                f"comparison {self.key!r} has {len(self.images)} pictures; it needs two or more"
+            )
+        for aspect, ranks in self.ranks.items():
+            if len(ranks) != len(self.images):
+                raise DataError(
+                    f"comparison {self.key!r} has {len(self.images)} pictures but {len(ranks)} ranks of {aspect}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """What a group of annotators, taken together, says about one pair of pictures.
+
+    Attributes:
+        key: the question's key, as in `Comparison`.
+        first, second: picture ids or paths.
+        p_first: aspect -> how strongly `first` is preferred, in [0, 1]; 0.5 is a tie. An aspect
+            that nobody answered is absent.
+        votes: aspect -> number of clean answers behind it.
+    """
+
+    key: str
+    prompt: str
+    first: str
+    second: str
+    p_first: Mapping[str, float]
+    votes: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for aspect, p in self.p_first.items():
+            if not (math.isfinite(p) and 0 <= p <= 1):
+                raise DataError(
+                    f"preference {self.key!r}: p_first of {aspect} is {p}, expected a value in [0, 1]"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Preferences between rows of a score vector.
+
+    Attributes:
+        pairs: rows (i, j).
+        p_first: how strongly i is preferred to j: 1 always, 0 never, 0.5 a tie.
+    """
+
+    pairs: Int[Tensor, "e 2"]
+    p_first: Float[Tensor, " e"]
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[tuple[int, int]], p_first: Iterable[float]) -> Edges:
+        """Edges from plain numbers; both may be empty."""
+        rows = torch.tensor(list(pairs), dtype=torch.long).reshape(-1, 2)
+        return cls(rows, torch.tensor(list(p_first), dtype=torch.float32))
+
+    @classmethod
+    def from_ranks(cls, groups: Sequence[Sequence[int]]) -> Edges:
+        """All pairs of several rankings whose pictures lie one after another; equal ranks tie."""
+        pairs: list[tuple[int, int]] = []
+        p_first: list[float] = []
+        start = 0
+        for ranks in groups:
+            for i, j in combinations(range(len(ranks)), 2):
+                pairs.append((start + i, start + j))
+                p_first.append(0.5 if ranks[i] == ranks[j] else float(ranks[i] < ranks[j]))
+            start += len(ranks)
+        return cls.from_pairs(pairs, p_first)
+
+    def __len__(self) -> int:
+        return len(self.p_first)
+
+    def margin(self, scores: Float[Tensor, " b"]) -> Float[Tensor, " e"]:
+        """score_i - score_j of each edge."""
+        return scores[self.pairs[:, 0]] - scores[self.pairs[:, 1]]
+
+    def to(self, device: torch.device | str) -> Edges:
+        """The same edges on another device."""
+        return Edges(self.pairs.to(device), self.p_first.to(device))
