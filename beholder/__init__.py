@@ -1,4 +1,4 @@
-"""Human-preference reward models for generated pictures: annotate, train, score, filter, rank, tune."""
+"""Human-preference reward models for generated pictures: annotate, train, score, filter, rank."""
 
 from __future__ import annotations
 

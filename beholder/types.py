@@ -19,12 +19,45 @@ ASPECTS = ("aesthetics", "detail", "alignment", "overall")
 
 @dataclass(frozen=True, slots=True)
 class WordLabel:
-    """One word of a prompt: its span `prompt[start:end]` and the probability that it is misaligned."""
+    """One word of a prompt, its span `prompt[start:end]` and its probability to be misaligned."""
 
     word: str
     start: int
     end: int
     p_misaligned: float
+
+
+@dataclass(frozen=True, slots=True)
+class WordRelevance:
+    """One word of a prompt, its span `prompt[start:end]` and how much a condition looks at it.
+
+    Attributes:
+        relevance: the highest of the word's tokens, as a share of the picture's maximum.
+        kept: whether the condition's mask lets the word through.
+    """
+
+    word: str
+    start: int
+    end: int
+    relevance: float
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How one condition of a reward sees one picture with its prompt.
+
+    Attributes:
+        condition: the aspect, such as "alignment".
+        score: the score under this condition.
+        words: every word of the prompt, in order.
+        attention: where the score looks in the picture; a grid of weights that add up to 1.
+    """
+
+    condition: str
+    score: float
+    words: Sequence[WordRelevance]
+    attention: Float[Tensor, "h w"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +147,8 @@ class Comparison:
         for aspect, ranks in self.ranks.items():
             if len(ranks) != len(self.images):
                 raise DataError(
-                    f"comparison {self.key!r} has {len(self.images)} pictures but {len(ranks)} ranks of {aspect}"
+                    f"comparison {self.key!r} has {len(self.images)} pictures "
+                    f"but {len(ranks)} ranks of {aspect}"
                 )
 
 
@@ -141,7 +175,7 @@ class Preference:
         for aspect, p in self.p_first.items():
             if not (math.isfinite(p) and 0 <= p <= 1):
                 raise DataError(
-                    f"preference {self.key!r}: p_first of {aspect} is {p}, expected a value in [0, 1]"
+                    f"preference {self.key!r}: p_first of {aspect} is {p}, expected [0, 1]"
                 )
 
 

@@ -20,7 +20,7 @@ from beholder.images import Alpha, ImageSource, as_list, read_images
 from beholder.types import Scores, WordLabel
 
 MAX_PROMPT_CHARACTERS = 20_000
-"""Longer prompts are refused: a tokenizer spends seconds on a text that it then cuts to 77 tokens."""
+"""Longer prompts are refused: a tokenizer spends seconds on text that it then cuts to 77 tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Reward(nn.Module, ABC):
 
     @abstractmethod
     def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        """Model-ready values from sRGB pixels, uint8 or float in [0, 1]; keeps the gradient of floats."""
+        """Model-ready values from sRGB pixels, uint8 or float in [0, 1]; gradients pass floats."""
 
     @abstractmethod
     def score_prepared(
@@ -78,11 +78,12 @@ class Reward(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def from_options(cls, options: Mapping[str, object]) -> Reward:
-        """A reward of that architecture with random weights; raises ConfigError for unknown options."""
+        """A reward of that architecture, random weights; ConfigError for unknown options."""
 
     def forward(self, pixels: Tensor, prompts: Sequence[str]) -> Scores:
-        """Differentiable scores of pixels (b, 3, h, w): float in [0, 1] or uint8, any size, one prompt each.
+        """Differentiable scores of pixels (b, 3, h, w), one prompt each.
 
+        Pixels are float in [0, 1] or uint8, of any size.
         Raises DataError if the shape, the value range or the number of prompts is wrong.
         """
         check_pixels(pixels)
@@ -103,14 +104,14 @@ class Reward(nn.Module, ABC):
         alpha: Alpha = "white",
         strict: bool = False,
     ) -> Scores:
-        """Scores of pictures, on the CPU in float32; the order is kept and every picture has its row.
+        """Scores of pictures, on the CPU in float32; every picture has its row, in order.
 
         Args:
             images: one picture or many: paths, encoded bytes, PIL images, arrays or tensors.
             prompts: one for all or one each; None where the reward needs none.
             batch_size: pictures in one pass of the model.
-            alpha: what lies behind transparent pixels: "white", "black" or "drop" (hidden colours show).
-            strict: raise for the first picture or prompt that cannot be scored, before any is scored.
+            alpha: behind transparent pixels: "white", "black" or "drop" (hidden colours show).
+            strict: raise for the first picture or prompt that cannot be scored, before any is.
                 Otherwise its row is NaN and `Scores.errors` says why.
 
         Raises:
@@ -161,7 +162,7 @@ class Reward(nn.Module, ABC):
 
     @final
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors` that `beholder.load(folder)` reads back bit for bit."""
+        """Write `config.json` and `model.safetensors`; `beholder.load(folder)` reads them back."""
         from beholder.rewards._weights import save_folder  # noqa: PLC0415  (hub libraries cost time)
 
         save_folder(self, folder)
@@ -170,8 +171,8 @@ class Reward(nn.Module, ABC):
     def from_pretrained(cls, folder: str | Path, **overrides: object) -> Reward:
         """The reward in a folder, or hub repository "user/repo", that `save_pretrained` wrote.
 
-        `overrides` replace saved options, such as `threshold=0.01` of MPS. A folder names its reward;
-        called on a concrete class, that class is used whatever the name.
+        `overrides` replace saved options, such as `threshold=0.01` of MPS. A folder names its
+        reward; called on a concrete class, that class is used whatever the name.
         Raises WeightsError if the folder is not a reward's, is damaged or does not fit.
         """
         from beholder.rewards._weights import load_folder  # noqa: PLC0415
@@ -180,7 +181,7 @@ class Reward(nn.Module, ABC):
 
     @final
     def push_to_hub(self, repo: str, *, private: bool = False) -> str:
-        """Upload what `save_pretrained` writes to the hub repository "user/repo"; gives its address."""
+        """Upload what `save_pretrained` writes to the hub as "user/repo"; gives its address."""
         from beholder.rewards._weights import push  # noqa: PLC0415
 
         return push(self, repo, private=private)
@@ -250,7 +251,8 @@ def check_pixels(pixels: Tensor) -> None:
     low, high = (bound.item() for bound in pixels.detach().aminmax())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise DataError(
-            f"float pixels must lie in [0, 1], got [{low:.3g}, {high:.3g}]; divide 8-bit values by 255"
+            f"float pixels must lie in [0, 1], got [{low:.3g}, {high:.3g}]; "
+            "divide 8-bit values by 255"
         )
 
 
@@ -283,7 +285,7 @@ def spread_prompts(prompts: str | Sequence[str] | None, rows: int, *, needed: bo
 
 
 def distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:
-    """Distinct values in order, and for each input the row of its value: a prompt is encoded once."""
+    """Distinct values in order, and the row of each input's value: a prompt is encoded once."""
     row: dict[str, int] = {}
     rows = [row.setdefault(value, len(row)) for value in values]
     return list(row), torch.tensor(rows, dtype=torch.long)
@@ -307,6 +309,7 @@ def take_options(given: Mapping[str, object], known: set[str], reward: str) -> d
     unknown = sorted(set(given) - known)
     if unknown:
         raise ConfigError(
-            f"{reward} has no option {', '.join(map(repr, unknown))}; it knows {', '.join(sorted(known))}"
+            f"{reward} has no option {', '.join(map(repr, unknown))}; "
+            f"it knows {', '.join(sorted(known))}"
         )
     return dict(given)
