@@ -1,0 +1,49 @@
+# `make test` and `make quickstart` each work alone on a fresh clone: they make .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help test lint types layers unit quickstart format bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.quickstart: pyproject.toml requirements/quickstart.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[quickstart]"
+	$(BIN)/pip install --quiet --no-deps --requirement requirements/quickstart.txt
+	touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.quickstart
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+test: lint types layers unit  ## linters, types, layers and every test
+
+lint: $(VENV)/.dev  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## mypy, strict
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev  ## import-linter: who may import what
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev  ## every test
+	$(BIN)/python -m pytest -q
+
+quickstart: $(VENV)/.quickstart  ## the whole loop on built-in data, offline; then open quickstart/report.html
+	$(BIN)/beholder quickstart quickstart
+
+format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## every benchmark, side by side with the peers
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:  ## forget the environment and everything that was made
+	rm -rf $(VENV) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,147 @@
+"""What the verbs share: exit codes, tables, JSON, progress, rewards named on a command line."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from beholder.errors import BeholderError, ConfigError
+
+if TYPE_CHECKING:
+    from beholder.rewards import Reward
+
+OK, FAILED, USAGE, SOME_ROWS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes of every verb."""
+
+
+def run(command: Callable[[], object], *, debug: bool) -> NoReturn:
+    """Run a command line to its exit code; an expected error is one line, `debug` shows where."""
+    try:
+        command()
+    except (BeholderError, OSError) as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {one_line(str(error))}\n")
+        sys.exit(USAGE if isinstance(error, ConfigError) else FAILED)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on where it stopped\n")
+        sys.exit(INTERRUPTED)
+    sys.exit(OK)
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks or control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def say(text: str = "") -> None:
+    """A line for people, on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def emit(values: object) -> None:
+    """Numbers for programs: JSON on standard output, NaN and infinities as null."""
+    sys.stdout.write(json.dumps(finite(values), indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def finite(values: object) -> object:
+    """The same values with non-finite numbers as None, which JSON can say."""
+    if isinstance(values, Mapping):
+        return {str(key): finite(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [finite(value) for value in values]
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    return values
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
+    """Aligned columns: text to the left, numbers to the right."""
+    cells = [[cell(value) for value in row] for row in rows]
+    columns = list(zip(header, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(isinstance(row[k], (int, float)) for row in rows) for k in range(len(header))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [
+            v.rjust(w) if right else v.ljust(w)
+            for v, w, right in zip(values, widths, numeric, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([line(header), rule, *map(line, cells)])
+
+
+def cell(value: object) -> str:
+    """A table cell: floats with three digits."""
+    return f"{value:.3f}" if isinstance(value, float) else one_line(str(value))
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """A value with its interval, such as "0.912 [0.880, 0.940]"."""
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+@contextmanager
+def progress(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
+    """A bar with rate and time left on a terminal, nothing when piped; yields `advance(n)`."""
+    from tqdm import tqdm  # noqa: PLC0415
+
+    with tqdm(total=total, unit=unit, unit_scale=True, disable=None, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def named_rewards(
+    specs: Sequence[str], settings: Sequence[str], device: str | None
+) -> dict[str, Reward]:
+    """Rewards by the name of their columns.
+
+    Each spec is what `beholder.load` takes, or "column=spec"; settings are "column.option=value".
+    Raises ConfigError if two rewards share a column name, or a setting names none of them.
+    """
+    from beholder.rewards import load  # noqa: PLC0415
+
+    pairs = [split_spec(spec) for spec in specs]
+    columns = [column for column, _ in pairs]
+    for column in columns:
+        if columns.count(column) > 1:
+            raise ConfigError(
+                f"two rewards would share the columns {column!r}; name one, such as "
+                f"--reward mine={dict(pairs)[column]}"
+            )
+    options = split_settings(settings, columns)
+    return {
+        column: load(spec, device=device, **options.get(column, {}))  # type: ignore[arg-type]
+        for column, spec in pairs
+    }
+
+
+def split_spec(spec: str) -> tuple[str, str]:
+    """Column name and what to load; without "column=" a folder is named by its last part."""
+    column, sign, rest = spec.partition("=")
+    if sign and column.isidentifier():
+        return column, rest
+    name = Path(spec).name if ":" not in spec else spec.rpartition(":")[2]
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name), spec
+
+
+def split_settings(settings: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Options of each reward from "column.option=value"; values are read as YAML."""
+    import yaml  # noqa: PLC0415
+
+    options: dict[str, dict[str, object]] = {}
+    for setting in settings:
+        path, sign, value = setting.partition("=")
+        column, dot, option = path.partition(".")
+        if not (sign and dot and option):
+            raise ConfigError(f"--set takes reward.option=value, got {setting!r}")
+        if column not in columns:
+            raise ConfigError(f"--set names {column!r}, but the rewards are {', '.join(columns)}")
+        options.setdefault(column, {})[option] = yaml.safe_load(value)
+    return options
