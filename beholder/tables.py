@@ -1,0 +1,287 @@
+"""Score tables: folders of parquet shards, one row for each picture, that grow and never tear.
+
+A table keeps its inputs and the scores of each reward apart and joins them by key when read:
+
+    scores/inputs/00000000.parquet         key, image, prompt and every further manifest column
+    scores/rewards/mps/00000000.parquet    key, mps.total, mps.<aspect> ..., mps.error
+
+So another reward is added without touching what is there, and a run that was killed leaves whole
+shards only. A row's `<reward>.error` is null and its numbers are finite, or it says "code: why"
+and its numbers are null; a picture that a reward has not reached yet reads as "pending: ...".
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beholder._shards import INPUT_COLUMNS, INPUTS, Shards, storable
+from beholder.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+KEY, IMAGE, PROMPT = INPUT_COLUMNS
+PENDING = "pending: not scored yet; run score again"
+
+
+class ScoreTable:
+    """Scores of one list of pictures by any number of rewards, in a folder.
+
+    Rows read back in the order in which they were first written. Reading is safe while another
+    process writes.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self._inputs = Shards(self.folder / INPUTS, INPUTS)
+
+    def __len__(self) -> int:
+        return self._inputs.rows()
+
+    @property
+    def rewards(self) -> list[str]:
+        """Names of the rewards whose scores are here, in alphabetical order."""
+        folders = (self.folder / "rewards").glob("*/")
+        return sorted(f.name for f in folders if self._scores(f.name).paths())
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns: the inputs', then each reward's."""
+        scores = [c for name in self.rewards for c in self._scores(name).columns() if c != KEY]
+        return [*self._inputs.columns(), *scores]
+
+    def config(self, reward: str) -> dict[str, Any]:
+        """What the scores of a reward were computed with; ConfigError if it is not here."""
+        if reward not in self.rewards:
+            raise ConfigError(unknown("reward", reward, self.rewards))
+        return self._scores(reward).config()
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The table, or some of its columns, joined by key, in input order.
+
+        Raises:
+            ConfigError: if a column is unknown.
+            DataError: if there is no table here, or a shard is damaged or not ours.
+        """
+        inputs = self._inputs.read()
+        if inputs is None:
+            raise DataError(f"{self.folder} holds no score table; `beholder score` writes one")
+        _refuse_repeats(inputs, self.folder)
+        wanted = self.columns if columns is None else list(columns)
+        for reward in self.rewards:
+            if any(name.startswith(f"{reward}.") for name in wanted):
+                scores = self._scores(reward).read()
+                _refuse_repeats(scores, self.folder)
+                inputs = _join(inputs, scores, f"{reward}.error")
+        for name in wanted:
+            if name not in inputs.column_names:
+                raise ConfigError(unknown("column", name, self.columns))
+        return inputs.select(wanted)
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Each row as a dict, in input order."""
+        for batch in self.read(columns).to_batches(max_chunksize=4096):
+            yield from batch.to_pylist()
+
+    def arrays(self, columns: Sequence[str] | None = None) -> dict[str, np.ndarray[Any, Any]]:
+        """Each column as a numpy array; a missing number is NaN, a missing text None."""
+        table = self.read(columns)
+        return {name: table[name].to_numpy() for name in table.column_names}
+
+    def error_counts(self) -> dict[str, dict[str, int]]:
+        """How often each error code occurs in the rows of each reward."""
+        counts = {}
+        for reward in self.rewards:
+            whys = self.read([f"{reward}.error"]).column(0).to_pylist()
+            counts[reward] = dict(sorted(Counter(map(error_code, filter(None, whys))).items()))
+        return counts
+
+    def merge(self, other: ScoreTable) -> None:
+        """Add the rows and scores of another table that are not here yet.
+
+        Raises:
+            ConfigError: if a reward is in both with different configurations.
+            DataError: if a key is in both with a different picture or prompt.
+        """
+        with self.writing() as writer:
+            for part in other._inputs.tables():
+                rows = part.to_pylist()
+                writer.add_inputs([row for row in rows if not writer.knows(row)])
+            for reward in other.rewards:
+                writer.claim(reward, other.config(reward))
+                for part in other._scores(reward).tables():
+                    writer.add_missing_scores(reward, part)
+
+    @contextmanager
+    def writing(self) -> Iterator[TableWriter]:
+        """The only writer of this table; DataError if another process is writing it."""
+        self._refuse_foreign_folder()
+        (self.folder / "rewards").mkdir(parents=True, exist_ok=True)
+        with _lock(self.folder / ".lock"):
+            for left_over in self.folder.rglob(".*.parquet.tmp"):
+                left_over.unlink()
+            yield TableWriter(self)
+
+    def _refuse_foreign_folder(self) -> None:
+        if self.folder.is_file():
+            raise DataError(f"{self.folder} is a file; a score table is a folder")
+        if self.folder.is_dir() and not (self.folder / "rewards").is_dir():
+            found = sorted(p.name for p in self.folder.iterdir() if not p.name.startswith("."))
+            if found:
+                raise DataError(
+                    f"{self.folder} already holds {found[0]!r} and is no score table; "
+                    "give an empty or new folder"
+                )
+
+    def _scores(self, reward: str) -> Shards:
+        return Shards(self.folder / "rewards" / reward, reward)
+
+
+class TableWriter:
+    """Appends rows to a score table and knows what is already there; see `ScoreTable.writing`."""
+
+    def __init__(self, table: ScoreTable) -> None:
+        self._table = table
+        self._marks: dict[str, int] = {}
+        self._done: dict[str, set[str]] = {}
+        self._configs: dict[str, Mapping[str, Any]] = {}
+        for part in table._inputs.tables(INPUT_COLUMNS):
+            self._marks |= {row[KEY]: _mark(row) for row in part.to_pylist()}
+
+    def claim(self, reward: str, config: Mapping[str, Any]) -> None:
+        """Say with which configuration a reward's further scores are computed.
+
+        Raises ConfigError if scores with another configuration are already here.
+        """
+        check_reward_name(reward)
+        shards = self._table._scores(reward)
+        config = json.loads(json.dumps(config, default=str))
+        if shards.paths():
+            differs = _differences(shards.config(), config)
+            if differs:
+                raise ConfigError(
+                    f"{self._table.folder} holds {reward} scores computed otherwise: "
+                    f"{'; '.join(differs)}; write to another folder or delete {shards.folder}"
+                )
+        self._configs[reward] = config
+        self._done[reward] = {k for part in shards.tables([KEY]) for k in part[KEY].to_pylist()}
+
+    def knows(self, row: Mapping[str, Any]) -> bool:
+        """Whether the row's key is here; DataError if it is with another picture or prompt."""
+        mark = self._marks.get(storable(row[KEY]))
+        if mark is not None and mark != _mark(row):
+            raise DataError(
+                f"row {row[KEY]!r} of {self._table.folder} has another picture or prompt than "
+                f"{row[IMAGE]!r}, {row[PROMPT]!r}; write to another folder"
+            )
+        return mark is not None
+
+    def needs(self, reward: str, key: str) -> bool:
+        """Whether a claimed reward has no row of this key yet."""
+        return storable(key) not in self._done[reward]
+
+    def add_inputs(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write new input rows as one shard; each has key, image, prompt and what else it likes.
+
+        Raises DataError if a further column has the name of a reward's column.
+        """
+        if not rows:
+            return
+        names = list(dict.fromkeys([*INPUT_COLUMNS, *(name for row in rows for name in row)]))
+        for name in names:
+            if name.partition(".")[0] in self._configs and "." in name:
+                raise DataError(f"the input column {name!r} is also a reward's; rename it")
+        self._table._inputs.append({n: [row.get(n) for row in rows] for n in names}, {})
+        self._marks |= {storable(row[KEY]): _mark(row) for row in rows}
+
+    def add_scores(self, reward: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write rows of a claimed reward as one shard: key, <reward>.total, ..., <reward>.error."""
+        if not columns[KEY]:
+            return
+        self._table._scores(reward).append(columns, self._configs[reward])
+        self._done[reward].update(map(storable, columns[KEY]))
+
+    def add_missing_scores(self, reward: str, part: pa.Table) -> None:
+        """Write those rows of a claimed reward's shard that are not here yet."""
+        wanted = [self.needs(reward, key) for key in part[KEY].to_pylist()]
+        self.add_scores(reward, part.filter(wanted).to_pydict())
+
+
+def check_reward_name(name: str) -> None:
+    """Raise ConfigError unless `name` can start a column name such as "mps.total" in a rule."""
+    if not name.isidentifier() or name in {"and", "or", "not", "in", "column"}:
+        raise ConfigError(
+            f"a reward's columns cannot be named {name!r}; "
+            "use letters, digits and underscores, such as 'my_reward'"
+        )
+
+
+def error_code(why: str) -> str:
+    """The code of an error text "code: why"."""
+    return why.partition(":")[0]
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """A line that says which of the known names was probably meant."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    return f"no {kind} named {name!r}; {hint}"
+
+
+def _mark(row: Mapping[str, Any]) -> int:
+    text = json.dumps([storable(row[name] or "") for name in (IMAGE, PROMPT)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _join(inputs: pa.Table, scores: pa.Table, error: str) -> pa.Table:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    at = pc.index_in(inputs[KEY], value_set=scores[KEY].combine_chunks())
+    for name in scores.column_names:
+        if name != KEY:
+            column = scores[name].take(at)
+            if name == error:
+                column = pc.if_else(pc.is_null(at), PENDING, column)
+            inputs = inputs.append_column(name, column)
+    return inputs
+
+
+def _refuse_repeats(table: pa.Table, folder: Path) -> None:
+    counts = table[KEY].value_counts()
+    if len(counts) < len(table):
+        twice = next(c["values"].as_py() for c in counts if c["counts"].as_py() > 1)
+        raise DataError(f"{folder}: key {twice!r} occurs more than once; the table is damaged")
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
+    found: list[str] = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += _differences(before, after, f"{path}{name}.")
+        elif before != after:
+            found.append(f"{path}{name} was {before!r}, now {after!r}")
+    return found
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        if sys.platform != "win32":
+            import fcntl  # noqa: PLC0415
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(f"another process is writing {path.parent}; wait for it") from error
+        yield
