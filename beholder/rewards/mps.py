@@ -1,0 +1,391 @@
+"""MPS: a score for each of several conditions, from the words that each condition looks at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from math import isqrt
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from beholder.errors import ConfigError, DataError, ImageError, WeightsError
+from beholder.images import ImageSource, read_images
+from beholder.rewards._base import (
+    Reward,
+    RewardCard,
+    distinct,
+    evaluating,
+    prompt_fault,
+    take_options,
+)
+from beholder.rewards._cross import CrossModel
+from beholder.rewards._mask import (
+    Mask,
+    Padding,
+    Scope,
+    check_rule,
+    hard_bias,
+    present,
+    relevance,
+    relevance_share,
+    soft_bias,
+    word_relevance,
+)
+from beholder.rewards._towers import Features, Towers, build_towers
+from beholder.rewards._weights import Published, fetch, load_exact, read_state
+from beholder.types import ASPECTS, Explanation, Scores
+
+PUBLISHED = Published("RE-N-Y/mpsv1", "model.safetensors", "main", None)
+CLIP_H = {
+    "text": {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "hidden_act": "gelu",
+    },
+    "vision": {
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "patch_size": 14,
+        "hidden_act": "gelu",
+    },
+    "projection_dim": 1024,
+}
+"""Sizes of the published towers, laion/CLIP-ViT-H-14-laion2B-s32B-b79K."""
+
+
+class MPS(Reward):
+    """Multi-dimensional preference score (Zhang et al., CVPR 2024), on any towers.
+
+    Picture tokens look, in a cross model, at those words of the prompt that a condition ("light,
+    color, clarity, …") finds relevant; the score is exp(logit_scale) * cos(text, token 0).
+
+    Args:
+        towers: the encoders.
+        cross: sizes of the cross model: layer_num, heads, dim_head, ff_mult; dim is the towers'.
+        conditions: aspect -> condition text; "overall", which becomes the total, must be there.
+            None takes the four of `default_conditions`.
+        threshold: a word passes if its relevance exceeds this share of the maximum, in [0, 1).
+        scope: the maximum over each prompt ("sample") or all prompts of a batch ("batch").
+        mask: "hard" hides the words below the threshold; "soft" adds
+            exp(soft_power) * log(relevance share) to their attention logits, `soft_power` learned.
+        padding: whether padding tokens of the prompt take part, as published, or are dropped.
+        condition_padding: the same for the conditions.
+
+    Where no word is relevant (the maximum is not positive) all pass. With scope "batch" a prompt
+    whose words all stay under its neighbours' threshold has no score: NaN, as published.
+    """
+
+    card = RewardCard(
+        name="mps",
+        paper="Zhang et al., Learning Multi-dimensional Human Preference for Text-to-Image "
+        "Generation, CVPR 2024",
+        weights_license="MIT",
+        weights=f"{PUBLISHED.repo} (unofficial copy of the published overall checkpoint, "
+        "no checksum is known)",
+        aspects=ASPECTS,
+        notes=(
+            "threshold 0.3 of each prompt's own maximum: the rule of the published evaluation; "
+            "the published forward() uses threshold=0.01, scope='batch'",
+            "only the overall condition and checkpoint were published; the words of aesthetics, "
+            "detail and alignment are derived from it",
+            "pixels are rounded through float16 as published",
+            "special tokens typed into a prompt are read as plain text",
+        ),
+    )
+
+    def __init__(
+        self,
+        towers: Towers,
+        *,
+        cross: Mapping[str, object] | None = None,
+        conditions: Mapping[str, str] | None = None,
+        threshold: float = 0.3,
+        scope: Scope = "sample",
+        mask: Mask = "hard",
+        padding: Padding = "keep",
+        condition_padding: Padding = "keep",
+    ) -> None:
+        super().__init__()
+        check_rule(threshold, scope=scope, mask=mask, paddings=(padding, condition_padding))
+        self.towers = towers
+        self.cross = _cross_sizes(cross or {}, towers.dim)
+        self.cross_model = CrossModel(**cast("Any", self.cross))
+        self.conditions = _check_conditions(conditions or default_conditions())
+        self.threshold = threshold
+        self.scope = scope
+        self.mask = mask
+        self.padding = padding
+        self.condition_padding = condition_padding
+        self.soft_power = nn.Parameter(torch.zeros(())) if mask == "soft" else None
+        vars(self)["card"] = replace(type(self).card, aspects=tuple(self.conditions))
+
+    @override
+    @classmethod
+    def from_options(cls, options: Mapping[str, object]) -> MPS:
+        known = {"towers", "cross", "conditions", "threshold", "scope", "mask"}
+        given = take_options(options, known | {"padding", "condition_padding"}, "mps")
+        towers = build_towers(cast("Mapping[str, object]", given.pop("towers", {})))
+        return cls(towers, **cast("Any", given))
+
+    @override
+    def options(self) -> dict[str, object]:
+        return {
+            "towers": self.towers.options(),
+            "cross": self.cross,
+            "conditions": self.conditions,
+            "threshold": self.threshold,
+            "scope": self.scope,
+            "mask": self.mask,
+            "padding": self.padding,
+            "condition_padding": self.condition_padding,
+        }
+
+    @override
+    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
+        return self.towers.preprocess(pixels)
+
+    @override
+    def score_prepared(
+        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
+    ) -> Scores:
+        return self.score_features(self.image_backbone(pixel_values), self.text_backbone(prompts))
+
+    def image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
+        """Picture states before projection; a trainer of frozen towers caches them."""
+        return self.towers.image_backbone(pixel_values)
+
+    def text_backbone(self, texts: Sequence[str]) -> Features:
+        """Prompt states before projection; each distinct prompt is encoded once."""
+        unique, rows = distinct(texts)
+        return self._encode(self.towers.tokenize(unique), self.padding).rows(rows)
+
+    def condition_features(self) -> Features:
+        """States of the condition texts before projection, in the order of `conditions`."""
+        ids = self.towers.tokenize(list(self.conditions.values()))
+        return self._encode(ids, self.condition_padding)
+
+    def score_features(
+        self, images: Features, texts: Features, conditions: Features | None = None
+    ) -> Scores:
+        """Scores from backbone states, one text a picture, all conditions in one batch.
+
+        `conditions` are what `condition_features` gives; None computes them.
+        """
+        if conditions is None:
+            conditions = self.condition_features()
+        view = self._look(images, texts, conditions)
+        aspects = dict(zip(self.conditions, self._score(view), strict=True))
+        return Scores(aspects["overall"], aspects)
+
+    def forward_features(
+        self,
+        pixel_values: Float[Tensor, "b 3 s t"],
+        input_ids: Int[Tensor, "b l"],
+        condition_ids: Int[Tensor, "*c m"],
+    ) -> Float[Tensor, " b"]:
+        """One score a row from prepared inputs, under one condition for all (m) or one each (b, m).
+
+        Raises DataError if the numbers of rows differ.
+        """
+        rows = len(pixel_values)
+        condition_ids = torch.atleast_2d(condition_ids)
+        if len(input_ids) != rows or len(condition_ids) not in {1, rows}:
+            raise DataError(
+                f"{rows} pictures, {len(input_ids)} texts and {len(condition_ids)} conditions; "
+                "give one text a picture and one condition for all or one each"
+            )
+        images = self.image_backbone(pixel_values)
+        texts = self._encode(input_ids, self.padding)
+        conditions = self._encode(condition_ids, self.condition_padding)
+        return self._score(self._look(images, texts, conditions, paired=len(conditions) > 1))[0]
+
+    @torch.no_grad()
+    def explain(self, image: ImageSource, prompt: str) -> list[Explanation]:
+        """For each condition its score, the words it lets through and where the score looks.
+
+        A word is kept if one of its tokens is, and as relevant as its most relevant token. The map
+        is the attention of token 0 in the last block of the cross model, mean of the heads, over
+        the grid of picture tokens. Raises ImageError or DataError if the input cannot be scored.
+        """
+        if why := prompt_fault(prompt):
+            raise DataError(f"prompt: {why}")
+        (picture,) = read_images([image])
+        if isinstance(picture, ImageError):
+            raise picture
+        with evaluating(self):
+            images = self.image_backbone(self.preprocess(picture[None].to(self.device)))
+            view = self._look(images, self.text_backbone([prompt]), self.condition_features())
+            scores = self._score(view)[:, 0].tolist()
+            maps = self._grid(self.cross_model.attention(view.tokens, view.context, view.bias))
+        spans = self.towers.token_spans(prompt)
+        return [
+            Explanation(
+                name, score, word_relevance(prompt, spans, share, self.threshold), attention
+            )
+            for name, score, share, attention in zip(
+                self.conditions, scores, view.share[:, 0].tolist(), maps, strict=True
+            )
+        ]
+
+    def _encode(self, ids: Int[Tensor, "b l"], padding: Padding) -> Features:
+        features = self.towers.text_backbone(ids)
+        return features if padding == "keep" else features.without(self.towers.padding(ids))
+
+    def _look(
+        self, images: Features, texts: Features, conditions: Features, *, paired: bool = False
+    ) -> _View:
+        context = self.towers.project_text(texts)
+        asked = self.towers.project_text(conditions).tokens
+        values = relevance(
+            context.tokens,
+            asked[None] if paired else asked[:, None],
+            present(texts.tokens),
+            present(conditions.tokens)[None] if paired else present(conditions.tokens)[:, None],
+        )
+        share = relevance_share(values, self.scope)
+        bias = self._bias(share).flatten(0, 1)
+        tokens = self.towers.project_image(images).tokens
+        return _View(tokens, context.tokens, context.pooled, share, bias)
+
+    def _bias(self, share: Float[Tensor, "k b l"]) -> Float[Tensor, "k b l"]:
+        if self.soft_power is None:
+            return hard_bias(share, self.threshold)
+        return soft_bias(share, self.soft_power.exp())
+
+    def _score(self, view: _View) -> Float[Tensor, "k b"]:
+        states = self.cross_model(view.tokens, view.context, view.bias)
+        seen = states.unflatten(0, view.share.shape[:2])
+        cosine = functional.cosine_similarity(view.pooled[None], seen, dim=-1)
+        scores = self.towers.logit_scale.exp() * cosine
+        if self.scope == "batch":
+            wordless = (view.bias == -torch.inf).all(dim=-1).unflatten(0, view.share.shape[:2])
+            scores = scores.masked_fill(wordless, torch.nan)
+        return scores
+
+    def _grid(self, weights: Float[Tensor, "k n"]) -> Float[Tensor, "k h w"]:
+        """Weights of the picture tokens as a square; a row if they do not fill one."""
+        places = weights[:, self.towers.prefix_tokens :].float().cpu()
+        side = isqrt(places.shape[1])
+        shape = (side, side) if side * side == places.shape[1] else (1, places.shape[1])
+        return (places / places.sum(dim=1, keepdim=True)).unflatten(1, shape)
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the cross model gets: `k` conditions on `b` rows."""
+
+    tokens: Float[Tensor, "b n d"]
+    context: Float[Tensor, "b l d"]
+    pooled: Float[Tensor, "b d"]
+    share: Float[Tensor, "k b l"]
+    bias: Float[Tensor, "kb l"]
+
+
+def default_conditions() -> dict[str, str]:
+    """Aspect -> condition text of `configs/mps_conditions.yaml`: "overall" as published.
+
+    The other three are derived from its words, as the file says.
+    """
+    import yaml  # noqa: PLC0415
+
+    data = files("beholder").joinpath("configs/mps_conditions.yaml")
+    texts = yaml.safe_load(data.read_text(encoding="utf-8"))
+    return {aspect: {**texts["published"], **texts["derived"]}[aspect] for aspect in ASPECTS}
+
+
+def build(
+    weights: str | Path | None = None,
+    config: Mapping[str, object] | None = None,
+    towers: Mapping[str, object] | Towers | None = None,
+    **options: object,
+) -> MPS:
+    """MPS with the published weights, those of a file, or random ones.
+
+    Args:
+        weights: the published pickled checkpoint, which is read without being executed, or a state
+            dict of it; None with neither `config` nor `towers` fetches the published weights.
+        config: sizes that differ from the published ones: "clip" with text, vision and
+            projection_dim, and "cross" with dim, layer_num, heads, dim_head and ff_mult.
+        towers: other encoders, built or as options of `build_towers`, instead of "clip".
+        options: of `MPS`: conditions, threshold, scope, mask, padding, condition_padding.
+
+    Raises:
+        ConfigError: if a size or an option is unknown or out of range.
+        WeightsError: if the weights are missing, damaged or do not fit.
+    """
+    known = {"conditions", "threshold", "scope", "mask", "padding", "condition_padding"}
+    given = take_options(options, known, "mps")
+    sizes = take_options(config or {}, {"clip", "cross"}, "config of mps")
+    if towers is None:
+        clip = {**CLIP_H, **cast("Mapping[str, object]", sizes.get("clip", {}))}
+        towers = {"kind": "clip", **clip, "preprocess": {"half": True}}
+        published = config is None
+    elif "clip" in sizes:
+        raise ConfigError("give either towers or the sizes config['clip'], not both")
+    else:
+        published = False
+    built = towers if isinstance(towers, Towers) else build_towers(towers)
+    reward = MPS(built, cross=cast("Any", sizes.get("cross")), **cast("Any", given))
+    if weights is not None or published:
+        load_published(reward, fetch(PUBLISHED) if weights is None else Path(weights))
+    return reward
+
+
+def load_published(reward: MPS, path: Path) -> None:
+    """Put the weights of a published checkpoint into a reward of that architecture.
+
+    Raises WeightsError naming keys that are missing, unexpected or of another shape.
+    """
+    state = canonical_names(read_state(path))
+    computed = ("rotary_emb.inv_freq", "norm.bias", "soft_power")
+    own = {k: v for k, v in reward.state_dict().items() if k.endswith(computed)}
+    load_exact(reward, {**own, **state}, where=str(path))
+
+
+def canonical_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Published keys under this package's names: CLIP below `towers.model`, wrappers stripped.
+
+    Tables of positions (`position_ids`) are dropped. Raises WeightsError if two keys become one.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = re.sub(r"^(?:(?:mps|module|model)\.)+", "", key)
+        if re.match(r"(text|vision)_model\.|(text|visual)_projection\.|logit_scale$", name):
+            name = f"towers.model.{name}"
+        if name in renamed:
+            raise WeightsError(f"two keys of the weights mean {name}; one of them is {key}")
+        if not name.endswith(".position_ids"):
+            renamed[name] = value
+    return renamed
+
+
+def _cross_sizes(given: Mapping[str, object], dim: int) -> dict[str, object]:
+    known = {"dim", "layer_num", "heads", "dim_head", "ff_mult"}
+    sizes = {"dim": dim, "layer_num": 4, "heads": 16, "dim_head": 64, "ff_mult": 4}
+    sizes |= cast("dict[str, int]", take_options(given, known, "the cross model"))
+    if sizes["dim"] != dim:
+        raise ConfigError(f"the cross model's dim is {sizes['dim']}, the towers give {dim}")
+    if sizes["dim_head"] % 2 or min(sizes.values()) < 1:
+        raise ConfigError(f"sizes of the cross model are 1 or more and dim_head is even: {sizes}")
+    return cast("dict[str, object]", sizes)
+
+
+def _check_conditions(given: Mapping[str, str]) -> dict[str, str]:
+    if "overall" not in given:
+        raise ConfigError(f"conditions need 'overall', which is the total; got {sorted(given)}")
+    for aspect, text in given.items():
+        if why := prompt_fault(text):
+            raise ConfigError(f"condition {aspect!r}: {why}")
+    return dict(given)
