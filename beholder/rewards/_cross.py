@@ -203,7 +203,7 @@ class SelfAttention(nn.Module):
         """Attention weights of token 0 over all tokens, mean of the heads."""
         query, key, *_ = self._first_parts(tokens)
         heads = query.unflatten(-1, (self.heads, -1))[:, 0]
-        logits = heads @ self.rotary_emb(key).mT / key.shape[-1] ** 0.5
+        logits: Tensor = heads @ self.rotary_emb(key).mT / key.shape[-1] ** 0.5
         return logits.softmax(dim=-1).mean(dim=1)
 
     def _first_parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -277,9 +277,10 @@ class MPS(Reward):
     def _grid(self, weights: Float[Tensor, "k n"]) -> Float[Tensor, "k h w"]:
         """Weights of the picture tokens as a square; a row if they do not fill one."""
         places = weights[:, self.towers.prefix_tokens :].float().cpu()
-        side = isqrt(places.shape[1])
-        shape = (side, side) if side * side == places.shape[1] else (1, places.shape[1])
-        return (places / places.sum(dim=1, keepdim=True)).unflatten(1, shape)
+        places = places / places.sum(dim=1, keepdim=True)
+        rows, cells = places.shape
+        side = isqrt(cells)
+        return places.reshape(rows, side if side * side == cells else 1, -1)
 
 
 @dataclass(frozen=True)

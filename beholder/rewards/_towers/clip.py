@@ -84,7 +84,7 @@ class ClipTowers(Towers):
     @override
     def tokenize(self, texts: Sequence[str]) -> Int[Tensor, "b l"]:
         ids = clip_encoding(list(texts), self.context_length)["input_ids"]
-        return cast("Tensor", ids).to(self.device)
+        return ids.to(self.device)
 
     @override
     def padding(self, ids: Int[Tensor, "b l"]) -> Bool[Tensor, "b l"]:
