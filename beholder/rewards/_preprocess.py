@@ -1,0 +1,147 @@
+"""Pixels to model-ready values: resize, crop, normalise, all on tensors.
+
+Published rewards resize 8-bit pictures with Pillow; a resize of float tensors differs from it by up
+to half a normalised unit at hard edges, because Pillow clamps and rounds after each of two passes.
+So does `resize`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.nn import functional as F
+
+from beholder.errors import ConfigError
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Channel means of OpenAI's CLIP (Radford et al., 2021), for pixels in [0, 1]."""
+
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""Channel standard deviations of OpenAI's CLIP (Radford et al., 2021)."""
+
+Interpolation = Literal["bicubic", "bilinear"]
+Fit = Literal["crop", "squash", "pad"]
+CropOffset = Literal["floor", "round"]
+
+
+def resize(
+    pixels: Shaped[Tensor, "b 3 h w"],
+    height: int,
+    width: int,
+    interpolation: Interpolation = "bicubic",
+) -> Float[Tensor, "b 3 height width"]:
+    """Pixels in [0, 1], antialiased, as Pillow resizes 8-bit pictures: multiples of 1/255.
+
+    uint8 and float pixels differ from Pillow's by at most one grey level on fewer than 0.1 % of
+    values. The gradient of float pixels is that of the linear resize: straight through the
+    rounding and clamping.
+    """
+    if pixels.dtype == torch.uint8:
+        if pixels.device.type == "cpu":
+            return _pass(pixels, height, width, interpolation).float() / 255
+        pixels = pixels.float() / 255
+    # Pillow's order: width first, then height, each to 8 bits
+    rows = _eight_bits(_pass(pixels.float(), pixels.shape[2], width, interpolation))
+    return _eight_bits(_pass(rows, height, width, interpolation))
+
+
+def _pass(
+    pixels: Shaped[Tensor, "b 3 h w"], height: int, width: int, interpolation: Interpolation
+) -> Shaped[Tensor, "b 3 height width"]:
+    if pixels.shape[2:] == (height, width):
+        return pixels
+    return F.interpolate(pixels, (height, width), mode=interpolation, antialias=True)
+
+
+def _eight_bits(pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    return straight_through((pixels.clamp(0, 1) * 255).round() / 255, pixels)
+
+
+def straight_through(
+    value: Float[Tensor, "*shape"], source: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Exactly `value`, with the gradient of `source` (Bengio et al., 2013)."""
+    if not source.requires_grad:
+        return value
+    return value.detach() + (source - source.detach())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """What a model was trained to see; a call gives normalised float32 (b, 3, size, size).
+
+    Attributes:
+        size: side of the square that the model sees, in pixels.
+        mean, std: of each channel, for pixels in [0, 1].
+        fit: "crop" brings the shorter side to `size` and cuts the centre (CLIP, torchvision);
+            "squash" ignores the aspect ratio; "pad" brings the longer side to `size` and adds
+            black around it, before normalisation (HPSv2).
+        interpolation: "bicubic" or "bilinear", antialiased.
+        crop_offset: where an odd margin goes: "floor" as transformers, "round" (half to even) as
+            torchvision and open_clip.
+        half: round the values through float16, as MPS's published code does.
+
+    Raises ConfigError if a value is unknown or out of range.
+    """
+
+    size: int
+    mean: Sequence[float] = CLIP_MEAN
+    std: Sequence[float] = CLIP_STD
+    fit: Fit = "crop"
+    interpolation: Interpolation = "bicubic"
+    crop_offset: CropOffset = "floor"
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(self.mean))  # JSON gives lists
+        object.__setattr__(self, "std", tuple(self.std))
+        if self.size < 1:
+            raise ConfigError(f"size must be 1 or more, got {self.size}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ConfigError(f"need 3 means and 3 positive stds, got {self.mean} and {self.std}")
+        _check_choice("fit", self.fit, get_args(Fit))
+        _check_choice("interpolation", self.interpolation, get_args(Interpolation))
+        _check_choice("crop_offset", self.crop_offset, get_args(CropOffset))
+
+    def __call__(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s s"]:
+        """Normalised values of uint8 pixels or float pixels in [0, 1]; gradients pass floats."""
+        fitted = {"crop": self._crop, "squash": self._squash, "pad": self._pad}[self.fit](pixels)
+        mean = fitted.new_tensor(self.mean)[:, None, None]
+        std = fitted.new_tensor(self.std)[:, None, None]
+        values = (fitted - mean) / std
+        return straight_through(values.half().float(), values) if self.half else values
+
+    def _crop(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s s"]:
+        height, width = pixels.shape[2:]
+        short, long = sorted((height, width))
+        stretched = int(self.size * long / short)
+        height, width = (self.size, stretched) if height <= width else (stretched, self.size)
+        resized = resize(pixels, height, width, self.interpolation)
+        top, left = self._offset(height), self._offset(width)
+        return resized[:, :, top : top + self.size, left : left + self.size]
+
+    def _offset(self, side: int) -> int:
+        margin = side - self.size
+        return margin // 2 if self.crop_offset == "floor" else round(margin / 2)
+
+    def _squash(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s s"]:
+        return resize(pixels, self.size, self.size, self.interpolation)
+
+    def _pad(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s s"]:
+        height, width = pixels.shape[2:]
+        scale = self.size / max(height, width)
+        height, width = (max(1, round(side * scale)) for side in (height, width))
+        resized = resize(pixels, height, width, self.interpolation)
+        down, across = self.size - height, self.size - width
+        margins = (across // 2, across - across // 2, down // 2, down - down // 2)
+        return F.pad(resized, margins)
+
+
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}")
