@@ -1,0 +1,1 @@
+"""How `beholder.eval.report` becomes one HTML page: records, selection, pictures, plots, page."""

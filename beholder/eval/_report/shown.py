@@ -1,0 +1,218 @@
+"""What a report shows: plain records. Nothing here decodes a picture or knows a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from beholder.errors import DataError
+from beholder.images import ImageSource
+from beholder.types import Explanation
+
+Fit = Literal["crop", "squash", "pad"]
+"""How a reward makes a picture square: its central square, squeezed, or padded with black."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyRow:
+    """How often one method agrees with people about one aspect, on pairs held out of training.
+
+    Attributes:
+        accuracy: share of pairs, in [0, 1]; 0.5 is chance.
+        low, high: its 95 % interval.
+        pairs: how many pairs are behind it.
+        baseline: whether this is something to compare with, not the model of the report.
+    """
+
+    aspect: str
+    method: str
+    accuracy: float
+    low: float
+    high: float
+    pairs: int
+    baseline: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("accuracy", self.accuracy), ("low", self.low), ("high", self.high)):
+            if not 0 <= value <= 1:
+                raise DataError(
+                    f"{name} of {self.method!r} for {self.aspect} is {value}, expected [0, 1]"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankRow:
+    """One checkpoint's place; rows are shown in the order in which they are given.
+
+    Attributes:
+        strength: Bradley-Terry strength, in nats.
+        low, high: its 95 % interval.
+        win_rate: share of comparisons that it wins, in [0, 1]; None if unknown.
+        mean: mean score; None if unknown.
+        pictures: how many pictures are behind it; None if unknown.
+    """
+
+    name: str
+    strength: float
+    low: float
+    high: float
+    win_rate: float | None = None
+    mean: float | None = None
+    pictures: int | None = None
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.strength, self.low, self.high))):
+            raise DataError(
+                f"the strength of {self.name!r} is {self.strength} [{self.low}, {self.high}], "
+                "expected finite numbers"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredPicture:
+    """One picture with its prompt and scores.
+
+    Attributes:
+        image: what `beholder.images.read_image` reads.
+        total: the score; higher is better.
+        aspects: aspect -> score.
+        name: what the reader should call the picture, such as its file name.
+        group: the checkpoint that made it; "" if there is none.
+    """
+
+    image: ImageSource
+    prompt: str
+    total: float
+    aspects: Mapping[str, float] = field(default_factory=dict)
+    name: str = ""
+    group: str = ""
+
+    def score(self, aspect: str) -> float:
+        """The score of an aspect, or of "total"; NaN if the picture has none."""
+        return self.total if aspect == "total" else self.aspects.get(aspect, math.nan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """A pair of pictures that people and the model see differently.
+
+    Attributes:
+        people: aspect -> share of answers for `first`, in [0, 1].
+        model: aspect -> the model's probability that `first` is preferred.
+        votes: aspect -> number of answers.
+    """
+
+    prompt: str
+    first: ImageSource
+    second: ImageSource
+    people: Mapping[str, float]
+    model: Mapping[str, float]
+    votes: Mapping[str, int] = field(default_factory=dict)
+
+    def gap(self, aspect: str) -> float:
+        """|people - model| of an aspect that both know; 0 if people are undecided."""
+        people = self.people.get(aspect, 0.5)
+        return 0.0 if people == 0.5 else abs(people - self.model.get(aspect, people))
+
+    @property
+    def widest_gap(self) -> float:
+        """The largest gap over all aspects."""
+        return max((self.gap(aspect) for aspect in self.people), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedPicture:
+    """How each condition of a reward sees one picture.
+
+    Attributes:
+        explanations: what `explain` of the reward gave.
+        fit: how the reward made the picture square: the attention map lies on that square.
+    """
+
+    image: ImageSource
+    prompt: str
+    explanations: Sequence[Explanation]
+    fit: Fit = "crop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterSummary:
+    """What a filter kept and dropped.
+
+    Attributes:
+        rule: the rule as the user wrote it.
+        reasons: why -> how many pictures were dropped for it.
+        barely_kept, barely_dropped: examples from both sides of the boundary.
+    """
+
+    rule: str
+    kept: int
+    dropped: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    barely_kept: Sequence[ScoredPicture] = ()
+    barely_dropped: Sequence[ScoredPicture] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A picture that could not be scored: its name, a short code for counting, and the reason."""
+
+    name: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything on the page; a section whose data is empty is not shown.
+
+    Attributes:
+        title: the headline.
+        summary: one or two sentences below it; "" writes them from the figures.
+        notice: what the reader must know before trusting a number, such as what is simulated.
+        protocol: what makes the figures repeatable, name -> value, shown in this order: reward,
+            weights hash, versions, date, number of pictures and pairs.
+        accuracy: held-out accuracy, the model's and the baselines'.
+        ranking: checkpoints, best first.
+        not_told_apart: sets of checkpoint names whose difference may be chance.
+        best, worst: pictures at both ends of the scores, such as `best_and_worst` gives.
+        disagreements: pairs, such as `disagreements` gives.
+        explanations: word masks and attention maps.
+        distributions: checkpoint -> aspect -> the scores of its pictures.
+        filtered: what a filter did.
+        unread: every picture that has no score.
+        commands: shell lines that repeat the run.
+        methods: citations of what was used.
+    """
+
+    title: str
+    summary: str = ""
+    notice: str = ""
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    accuracy: Sequence[AccuracyRow] = ()
+    ranking: Sequence[RankRow] = ()
+    not_told_apart: Sequence[Sequence[str]] = ()
+    best: Sequence[ScoredPicture] = ()
+    worst: Sequence[ScoredPicture] = ()
+    disagreements: Sequence[Disagreement] = ()
+    explanations: Sequence[ExplainedPicture] = ()
+    distributions: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    filtered: FilterSummary | None = None
+    unread: Sequence[Unread] = ()
+    commands: Sequence[str] = ()
+    methods: Sequence[str] = ()
+
+    def images(self) -> Iterator[ImageSource]:
+        """Every picture that the page draws, once for each time that it is drawn."""
+        barely = (
+            ()
+            if self.filtered is None
+            else (*self.filtered.barely_kept, *self.filtered.barely_dropped)
+        )
+        yield from (p.image for p in (*self.best, *self.worst, *barely))
+        for pair in self.disagreements:
+            yield from (pair.first, pair.second)
+        for explained in self.explanations:
+            yield from [explained.image] * (1 + len(explained.explanations))

@@ -1,0 +1,129 @@
+import math
+import re
+from itertools import pairwise
+
+import pytest
+import torch
+
+from beholder.eval._report import page, plots
+from beholder.eval._report.page import aspects_of, peak_share, prompt_pieces, render, score_axes
+from beholder.eval.report import ExplainedPicture, RankRow, Report, ScoredPicture, Unread
+from beholder.types import ASPECTS, Explanation, WordRelevance
+
+CSS = (page.TEMPLATES / "report.css").read_text()
+COLOURS = re.findall(r"--([\w-]+): (#[0-9a-f]{6})", CSS)
+LIGHT, DARK = dict(COLOURS[: len(COLOURS) // 2]), dict(COLOURS[len(COLOURS) // 2 :])
+
+
+def luminance(colour: str) -> float:
+    channels = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_contrast_of_black_on_white_is_21() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+def test_every_text_colour_has_the_contrast_that_wcag_asks_for(scheme: dict[str, str]) -> None:
+    texts = ["ink", "soft", "accent", *(f"c{k}" for k in range(page.TONES))]
+    for ground in ("paper", "tint"):
+        for text in texts:
+            assert contrast(scheme[text], scheme[ground]) >= 4.5, (text, ground)
+    assert contrast(scheme["warn"], scheme["warn-tint"]) >= 4.5
+    assert contrast(scheme["ink"], scheme["warn-tint"]) >= 4.5
+
+
+def test_each_scheme_defines_the_same_colours() -> None:
+    assert LIGHT.keys() == DARK.keys()
+
+
+def test_the_aspects_of_mps_come_first_and_others_keep_their_order() -> None:
+    picture = ScoredPicture(image="a", prompt="", total=0.0, aspects={"zeal": 1.0, "detail": 2.0})
+    assert aspects_of(Report(title="t", best=[picture])) == [*ASPECTS, "zeal"]
+
+
+def test_axes_hold_every_score_of_the_report() -> None:
+    picture = ScoredPicture(image="a", prompt="", total=9.0, aspects={"detail": 5.0})
+    axes = score_axes(
+        Report(title="t", best=[picture], distributions={"m": {"detail": [-1.0, 2.0]}})
+    )
+    assert (axes["detail"].low, axes["detail"].high) == (-1, 5)
+    assert axes["total"].at(9.0) == 50
+
+
+def explanation(*words: WordRelevance) -> Explanation:
+    return Explanation("alignment", 0.5, words, torch.full((2, 2), 0.25))
+
+
+def test_a_prompt_is_cut_at_its_words_and_nothing_is_lost() -> None:
+    prompt = " a red  fox!"
+    words = [
+        WordRelevance("fox", 8, 11, 0.8, kept=True),
+        WordRelevance("red", 3, 6, 0.2, kept=False),
+    ]
+    pieces = prompt_pieces(prompt, explanation(*words))
+    assert pieces == [
+        (" a ", 0.0, None),
+        ("red", 0.25, False),
+        ("  ", 0.0, None),
+        ("fox", 1.0, True),
+        ("!", 0.0, None),
+    ]
+    assert prompt_pieces(prompt, explanation()) == [(prompt, 0.0, None)]
+
+
+def test_relevance_that_is_zero_everywhere_stays_zero() -> None:
+    pieces = prompt_pieces("fox", explanation(WordRelevance("fox", 0, 3, 0.0, kept=True)))
+    assert pieces == [("fox", 0.0, True)]
+
+
+def test_the_peak_is_the_fullest_bar_of_any_group() -> None:
+    axis = plots.Axis.over([0.0, 1.0])
+    assert peak_share({"a": [0.0, 1.0], "b": [0.0, 0.0, 0.0, 1.0]}, axis) == 0.75
+    assert peak_share({"a": [math.nan]}, axis) == 1
+
+
+def test_kept_words_are_marked_and_dropped_ones_struck() -> None:
+    words = [
+        WordRelevance("<b>", 0, 3, 0.5, kept=True),
+        WordRelevance("fox", 4, 7, 0.1, kept=False),
+    ]
+    picture = ExplainedPicture(
+        image=torch.zeros(3, 8, 8), prompt="<b> fox", explanations=[explanation(*words)]
+    )
+    html = render(Report(title="t", explanations=[picture]))
+    assert '<mark style="--r:1.0" title="kept, relevance 1.0">&lt;b&gt;</mark> <s title=' in html
+    assert "1 of 2 words kept" in html
+    assert html.count("data:image/png;base64,") == 1
+
+
+def test_a_section_without_data_is_absent() -> None:
+    assert re.findall("<h2", render(Report(title="t"))) == []
+    html = render(Report(title="t", ranking=[RankRow(name="a", strength=0.0, low=0.0, high=0.0)]))
+    assert re.findall(r'<h2 id="(\w+)-name"', html) == ["ranking"]
+
+
+def test_headings_never_skip_a_level() -> None:
+    rows = [RankRow(name="a", strength=0.0, low=-1.0, high=1.0)]
+    html = render(
+        Report(title="t", ranking=rows, distributions={"a": {"detail": [1.0]}}, methods=["m"])
+    )
+    levels = [int(level) for level in re.findall(r"<h(\d)", html)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(deeper - level <= 1 for level, deeper in pairwise(levels))
+
+
+def test_a_long_list_of_unread_pictures_is_cut_but_counted() -> None:
+    unread = [Unread(name=f"n{k}", code="missing", reason="gone") for k in range(1000)]
+    html = render(Report(title="t", unread=unread))
+    assert "1,000 without a score" in html
+    assert html.count("<li><code>missing</code>") == page.UNREAD_NAMED
+    assert f"The first {page.UNREAD_NAMED} by name" in html
