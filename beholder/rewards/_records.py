@@ -1,0 +1,109 @@
+"""Records of manifests: CSV, TSV, JSON lines and parquet files as a stream of dicts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from beholder.errors import DataError
+
+ALIASES = {
+    "image": ("image", "image_path", "file_name", "filename", "path", "file", "img"),
+    "prompt": ("prompt", "caption", "text", "description"),
+    "key": ("key",),
+}
+MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A manifest's columns, its records one by one, and how many there are."""
+
+    columns: Sequence[str]
+    read: Callable[[], Iterator[dict[str, Any]]]
+    count: Callable[[], int]
+
+
+def manifest_records(path: Path) -> Records:
+    """Records of a `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet` file.
+
+    Cells of CSV and TSV are text. Bytes that are no UTF-8 become lone surrogates, so that one bad
+    prompt is an error of its row only. Raises DataError if the file is empty or malformed.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return parquet_records([path])
+    read = _delimited if suffix in DELIMITERS else _json_lines
+    first = next(read(path), None)
+    if first is None:
+        raise DataError(f"{path} holds no records")
+    return Records(list(first), lambda: read(path), lambda: sum(1 for _ in read(path)))
+
+
+def parquet_records(paths: Sequence[Path]) -> Records:
+    """Records of several parquet files one after another."""
+    files = [_parquet(path) for path in paths]
+
+    def read() -> Iterator[dict[str, Any]]:
+        for path in paths:
+            for batch in _parquet(path).iter_batches(batch_size=256):
+                yield from batch.to_pylist()
+
+    columns = list(dict.fromkeys(name for file in files for name in file.schema_arrow.names))
+    return Records(columns, read, lambda: sum(file.metadata.num_rows for file in files))
+
+
+def column_of(kind: str, columns: Iterable[str]) -> str | None:
+    """The first of a kind's `ALIASES` that is among the columns, in any case of letters."""
+    given = {column.lower(): column for column in columns}
+    return next((given[alias] for alias in ALIASES[kind] if alias in given), None)
+
+
+def open_text(path: Path) -> IO[str]:
+    """A UTF-8 file, with or without byte order mark; other bytes become lone surrogates."""
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _parquet(path: Path) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is damaged or no parquet file") from error
+
+
+def _delimited(path: Path) -> Iterator[dict[str, Any]]:
+    with open_text(path) as file:
+        reader = csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()])
+        try:
+            header = next(reader, [])
+            for cells in filter(None, reader):
+                if len(cells) != len(header):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(cells)} cells, "
+                        f"but the header has {len(header)}; quote cells that hold the delimiter"
+                    )
+                yield dict(zip(header, cells, strict=True))
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise DataError(f"{path}, line {number}: not JSON: {error}") from error
+            if not isinstance(record, dict):
+                raise DataError(f"{path}, line {number}: expected an object, as in {{…}}")
+            yield record

@@ -1,0 +1,327 @@
+"""Scores of many pictures: one line for a few, and a resumable table for as many as there are."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+import beholder
+from beholder.errors import ConfigError, DataError, ImageError
+from beholder.images import Alpha, ImageSource
+from beholder.rewards import Reward, load
+from beholder.rewards._base import evaluating
+from beholder.rewards._manifest import Inputs as Inputs
+from beholder.rewards._manifest import Row as Row
+from beholder.rewards._manifest import read_inputs as read_inputs
+from beholder.rewards._read_ahead import Decoded, Task, batches, decoded
+from beholder.tables import ScoreTable, TableWriter, check_reward_name, error_code
+from beholder.types import Scores
+
+FLUSH_SECONDS = 60.0
+"""A killed run loses at most about this much work."""
+
+_kept: dict[str, Reward] = {}
+
+
+def score(
+    images: ImageSource | Sequence[ImageSource],
+    prompts: str | Sequence[str] | None = None,
+    reward: str | Reward = "mps",
+    *,
+    batch_size: int = 32,
+    alpha: Alpha = "white",
+    **load_options: object,
+) -> Scores:
+    """Scores of a few pictures by a reward that is loaded at the first call and then kept.
+
+    Args:
+        images: one picture or many: paths, encoded bytes, PIL images, arrays or tensors.
+        prompts: one for all or one each; None where the reward needs none.
+        reward: what `beholder.load` accepts, or a loaded reward.
+        batch_size: pictures in one pass of the model.
+        alpha: behind transparent pixels: "white", "black" or "drop".
+        load_options: passed on to `beholder.load`, such as `weights=` or `device=`.
+
+    Raises:
+        ConfigError: if options come with a reward that is loaded already.
+        DataError: if the numbers of pictures and prompts differ.
+    """
+    if isinstance(reward, Reward):
+        if load_options:
+            raise ConfigError(f"{', '.join(load_options)}: the reward is loaded already")
+        return reward.score(images, prompts, batch_size=batch_size, alpha=alpha)
+    name = repr((reward, sorted(load_options.items())))
+    if name not in _kept:
+        _kept.clear()
+        _kept[name] = load(reward, **load_options)  # type: ignore[arg-type]
+    return _kept[name].score(images, prompts, batch_size=batch_size, alpha=alpha)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What one run of `score_table` did.
+
+    Attributes:
+        rows: rows of the input; each has its row in the table.
+        scored: rows that this run worked on.
+        skipped: rows that every reward had already.
+        failed: rows of this run that at least one reward could not score.
+        errors: reward -> error code -> number of rows of this run.
+        seconds: how long it took.
+    """
+
+    rows: int
+    scored: int
+    skipped: int
+    failed: int
+    errors: Mapping[str, Mapping[str, int]]
+    seconds: float
+
+    def as_dict(self) -> dict[str, object]:
+        """The same as plain JSON-ready values."""
+        errors = {reward: dict(codes) for reward, codes in self.errors.items()}
+        counts = {n: getattr(self, n) for n in ("rows", "scored", "skipped", "failed", "seconds")}
+        return {**counts, "errors": errors}
+
+
+def score_table(
+    rows: Iterable[Row],
+    rewards: Mapping[str, Reward],
+    out: str | Path,
+    *,
+    batch_size: int = 32,
+    alpha: Alpha = "white",
+    shard_rows: int = 1024,
+    progress: Callable[[int], object] | None = None,
+) -> Summary:
+    """Score rows by several rewards into the table `out`, decoding each picture once.
+
+    Every row gets its row in the table, in order, with scores or an error. Rows that are there
+    already are skipped, so the same call goes on after an interruption, and a call with another
+    reward adds that reward's columns.
+
+    Args:
+        rows: from `read_inputs`, or your own; their keys must be unique.
+        rewards: name of the columns -> reward.
+        out: folder of the table.
+        batch_size: pictures in one pass of a model.
+        alpha: behind transparent pixels: "white", "black" or "drop".
+        shard_rows: rows of one parquet file.
+        progress: called with the number of rows that were done since the last call.
+
+    Raises:
+        ConfigError: if `out` holds scores of the same name that were computed otherwise.
+        DataError: if a key repeats or stands in `out` for another picture or prompt, or a reward
+            needs prompts and the source has none.
+    """
+    _check(rows, rewards, batch_size, shard_rows)
+    start = time.monotonic()
+    with ExitStack() as stack:
+        writer = stack.enter_context(ScoreTable(out).writing())
+        for name, reward in rewards.items():
+            writer.claim(name, configuration(reward, alpha))
+            stack.enter_context(evaluating(reward))
+        stack.enter_context(torch.no_grad())
+        run = stack.enter_context(_Run(writer, rewards, shard_rows, progress or (lambda n: None)))
+        for batch in batches(decoded(run.fresh(rows), alpha, batch_size), batch_size):
+            run.score(batch)
+    return run.summary(time.monotonic() - start)
+
+
+def configuration(reward: Reward, alpha: Alpha) -> dict[str, object]:
+    """What decides a reward's numbers: class, options, weights, version, and the alpha rule."""
+    return {
+        "reward": reward.card.name,
+        "class": f"{type(reward).__module__}:{type(reward).__qualname__}",
+        "options": reward.options(),
+        "weights": weights_hash(reward),
+        "alpha": alpha,
+        "beholder": beholder.__version__,
+    }
+
+
+def weights_hash(reward: Reward) -> str:
+    """SHA-256 of the names, types and values of a reward's parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(reward.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _check(
+    rows: Iterable[Row], rewards: Mapping[str, Reward], batch_size: int, shard_rows: int
+) -> None:
+    if not rewards:
+        raise ConfigError("name at least one reward")
+    for name in rewards:
+        check_reward_name(name)
+    if batch_size < 1 or shard_rows < 1:
+        raise ConfigError(
+            f"batch_size and shard_rows must be 1 or more, got {batch_size} and {shard_rows}"
+        )
+    needy = [name for name, reward in rewards.items() if reward.card.needs_prompt]
+    if needy and isinstance(rows, Inputs) and not rows.has_prompts:
+        raise DataError(
+            f"{', '.join(needy)} needs prompts, but {rows.source} has none; add a prompt column "
+            "or .txt files beside the pictures, or give a file of prompts"
+        )
+
+
+@dataclass(slots=True)
+class _Run:
+    """Scores batches, gathers shards, counts; leaving it writes what was gathered."""
+
+    writer: TableWriter
+    rewards: Mapping[str, Reward]
+    shard_rows: int
+    progress: Callable[[int], object]
+    inputs: list[dict[str, object]] = field(default_factory=list)
+    columns: dict[str, dict[str, list[object]]] = field(default_factory=dict)
+    errors: dict[str, Counter[str]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    worked: set[str] = field(default_factory=set)
+    rows: int = 0
+    skipped: int = 0
+    failed: int = 0
+    flushed: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.flush()
+
+    def fresh(self, rows: Iterable[Row]) -> Iterator[Task]:
+        """Rows that a reward still lacks."""
+        for row in rows:
+            if row.key in self.seen:
+                raise DataError(f"key {row.key!r} occurs twice in the input; keys must be unique")
+            self.seen.add(row.key)
+            self.rows += 1
+            known = self.writer.knows(_input(row))
+            lacking = [n for n in self.rewards if not known or self.writer.needs(n, row.key)]
+            if lacking:
+                yield Task(row, frozenset(lacking))
+            else:
+                self.skipped += 1
+                self.progress(1)
+
+    def score(self, batch: Sequence[Decoded]) -> None:
+        """Score one batch by every reward that lacks a row of it."""
+        failed: set[str] = set()
+        for name in self.rewards:
+            mine = [(task.row, picture) for task, picture in batch if name in task.rewards]
+            if mine:
+                cells = self._cells(name, mine)
+                self._gather(name, [row.key for row, _ in mine], cells)
+                failed |= {
+                    row.key for (row, _), cell in zip(mine, cells, strict=True) if cell["error"]
+                }
+        self.failed += len(failed)
+        self.inputs += [_input(task.row) for task, _ in batch]
+        self.progress(len(batch))
+        if len(self.inputs) >= self.shard_rows or time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered: inputs first, so that no score stands without its row."""
+        self.writer.add_inputs([row for row in self.inputs if not self.writer.knows(row)])
+        self.inputs.clear()
+        for name in list(self.columns):
+            self.writer.add_scores(name, self.columns[name])
+            del self.columns[name]
+        self.flushed = time.monotonic()
+
+    def summary(self, seconds: float) -> Summary:
+        """The counts so far."""
+        return Summary(
+            rows=self.rows,
+            scored=self.rows - self.skipped,
+            skipped=self.skipped,
+            failed=self.failed,
+            errors={name: dict(sorted(codes.items())) for name, codes in self.errors.items()},
+            seconds=seconds,
+        )
+
+    def _cells(
+        self, name: str, rows: Sequence[tuple[Row, Tensor | ImageError]]
+    ) -> list[dict[str, object]]:
+        reward = self.rewards[name]
+        pictures = [_with_prompt(reward, row, picture) for row, picture in rows]
+        prompts = [row.prompt or "" for row, _ in rows]
+        try:
+            cells = _scored(reward, pictures, prompts)
+        except (RuntimeError, ValueError):
+            alone = zip(pictures, prompts, strict=True)
+            cells = [_scored_alone(reward, picture, prompt) for picture, prompt in alone]
+            if name not in self.worked and all(cell["error"] for cell in cells):
+                raise  # the reward is at fault, not a picture
+        self.worked.add(name)
+        return cells
+
+    def _gather(
+        self, name: str, keys: Sequence[str], cells: Sequence[Mapping[str, object]]
+    ) -> None:
+        columns = self.columns.setdefault(name, {})
+        columns.setdefault("key", []).extend(keys)
+        counts = self.errors.setdefault(name, Counter())
+        for cell in cells:
+            for part, value in cell.items():
+                columns.setdefault(f"{name}.{part}", []).append(value)
+            if cell["error"]:
+                counts[error_code(str(cell["error"]))] += 1
+
+
+def _input(row: Row) -> dict[str, object]:
+    return {**row.extra, "key": row.key, "image": row.name, "prompt": row.prompt}
+
+
+def _with_prompt(reward: Reward, row: Row, picture: Tensor | ImageError) -> Tensor | ImageError:
+    if row.prompt is None and reward.card.needs_prompt and isinstance(picture, Tensor):
+        return ImageError("no-prompt", f"{reward.card.name} needs a prompt, this row has none")
+    return picture
+
+
+def _scored(
+    reward: Reward, pictures: Sequence[Tensor | ImageError], prompts: Sequence[str]
+) -> list[dict[str, object]]:
+    """For each picture total, aspects and error: finite numbers and None, or None and why."""
+    scores = reward.score_rows(pictures, prompts).detach()
+    parts = {"total": scores.total.tolist()}
+    parts |= {aspect: values.tolist() for aspect, values in scores.aspects.items()}
+    return [
+        _cell({part: values[row] for part, values in parts.items()}, scores.errors.get(row))
+        for row in range(len(pictures))
+    ]
+
+
+def _cell(numbers: Mapping[str, float], error: str | None) -> dict[str, object]:
+    if error is None:
+        bad = [part for part, value in numbers.items() if not math.isfinite(value)]
+        error = f"non-finite: the reward gave no finite {bad[0]}" if bad else None
+    return {**(numbers if error is None else dict.fromkeys(numbers)), "error": error}
+
+
+def _scored_alone(reward: Reward, picture: Tensor | ImageError, prompt: str) -> dict[str, object]:
+    try:
+        return _scored(reward, [picture], [prompt])[0]
+    except (RuntimeError, ValueError) as error:
+        nothing = dict.fromkeys(("total", *reward.card.aspects))
+        return {**nothing, "error": f"reward-failed: {type(error).__name__}: {error}"}

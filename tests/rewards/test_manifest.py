@@ -1,0 +1,142 @@
+"""Whatever holds pictures and prompts becomes the same rows."""
+
+import json
+import os
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from beholder.errors import DataError
+from beholder.rewards._manifest import is_picture, read_inputs
+
+
+def picture(path: Path, level: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((4, 4, 3), level, np.uint8)).save(path)
+    return path
+
+
+def test_a_folder_is_read_in_order_without_sidecars_and_hidden_files(tmp_path: Path) -> None:
+    for name in ["b.png", "a.jpg", "sub/a.png", "sub/deep/z.webp", ".hidden.png", ".git/x.png"]:
+        picture(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"")
+    (tmp_path / "notes.md").write_text("BM is not a picture")
+    picture(tmp_path / "c.png").rename(tmp_path / "no-suffix")
+    inputs = read_inputs(tmp_path)
+    keys = ["a.jpg", "b.png", "broken.png", "no-suffix", "sub/a.png", "sub/deep/z.webp"]
+    assert [row.key for row in inputs] == keys
+    assert len(inputs) == 6
+    assert next(iter(inputs)).name == str(tmp_path / "a.jpg")
+    assert not inputs.has_prompts
+
+
+def test_only_what_begins_like_a_picture_is_one(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("BMW and GIF and RIFF are words")
+    assert not is_picture(tmp_path / "text")
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_picture(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert is_picture(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    assert not is_picture(tmp_path / "folder.png")
+
+
+def test_globs_and_single_pictures(tmp_path: Path) -> None:
+    for name in ["x/a.png", "x/b.jpg", "y/a.png"]:
+        picture(tmp_path / name)
+    found = read_inputs(f"{tmp_path}/**/*.png")
+    assert [row.key for row in found] == ["x/a.png", "y/a.png"]
+    assert [row.key for row in read_inputs(tmp_path / "x" / "b.jpg")] == ["b.jpg"]
+
+
+RECORDS = [
+    {"file_name": "p/a.png", "Caption": "a fox", "model": "one"},
+    {"file_name": "p/b.png", "Caption": "a, b", "model": "two"},
+    {"file_name": "p/a.png", "Caption": "again", "model": "one"},
+]
+
+
+def write(folder: Path, kind: str) -> Path:
+    path = folder / f"manifest.{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, RECORDS)) + "\n\n")
+    elif kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(RECORDS), path)
+    else:
+        mark = "," if kind == "csv" else "\t"
+        lines = [mark.join(f'"{cell}"' for cell in r.values()) for r in RECORDS]
+        path.write_text("\ufeff" + "\n".join([mark.join(RECORDS[0]), *lines]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_manifests_give_the_same_rows(tmp_path: Path, kind: str) -> None:
+    inputs = read_inputs(write(tmp_path, kind))
+    rows = list(inputs)
+    assert [row.key for row in rows] == ["p/a.png", "p/b.png", "p/a.png#2"]
+    assert [row.prompt for row in rows] == ["a fox", "a, b", "again"]
+    assert [row.name for row in rows][:2] == [str(tmp_path / "p/a.png"), str(tmp_path / "p/b.png")]
+    assert [row.extra for row in rows] == [{"model": "one"}, {"model": "two"}, {"model": "one"}]
+    assert len(inputs) == 3
+
+
+def test_a_manifest_may_name_its_keys_and_lack_cells(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"key": 7, "image": null, "prompt": "x"}\n{"image": "a.png"}\n{"key": "k"}')
+    rows = list(read_inputs(path))
+    assert [row.key for row in rows] == ["7", "a.png", "k"]
+    assert [row.image for row in rows] == [None, str(tmp_path / "a.png"), None]
+    assert [row.prompt for row in rows] == ["x", None, None]
+
+
+def encoded(folder: Path, level: int) -> bytes:
+    return picture(folder / "temporary.png", level).read_bytes()
+
+
+def test_data_sets_with_embedded_pictures(tmp_path: Path) -> None:
+    cells = [{"bytes": encoded(tmp_path, k), "path": None} for k in (10, 20)]
+    made = datasets.Dataset.from_dict(
+        {"image": cells, "text": ["a", "b"], "seed": [1, 2]},
+        features=datasets.Features(
+            image=datasets.Image(), text=datasets.Value("string"), seed=datasets.Value("int64")
+        ),
+    )
+    made.save_to_disk(tmp_path / "saved")
+    (tmp_path / "files").mkdir()
+    made.to_parquet(tmp_path / "files" / "train.parquet")
+    for source in (made, tmp_path / "saved", tmp_path / "files", tmp_path / "files/train.parquet"):
+        rows = list(read_inputs(source))
+        assert [row.image for row in rows] == [cell["bytes"] for cell in cells]
+        assert [row.key for row in rows] == ["row 0", "row 1"]
+        assert [row.prompt for row in rows] == ["a", "b"]
+        assert [row.extra for row in rows] == [{"seed": 1}, {"seed": 2}]
+        assert rows[1].name.endswith("#1")
+
+
+def test_sources_that_hold_nothing_say_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no picture in"):
+        read_inputs(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        read_inputs(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="there is no picture in"):
+        read_inputs(f"{tmp_path}/*.png")
+    (tmp_path / "dataset_dict.json").write_text("{}")
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="holds the splits train"):
+        read_inputs(tmp_path)
+
+
+def test_prompts_beside_a_manifest_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"prompts come from manifest\.csv itself"):
+        read_inputs(write(tmp_path, "csv"), tmp_path / "p.txt")
+
+
+def test_a_name_that_is_not_unicode_is_a_row(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(b"")
+    assert [row.key for row in read_inputs(tmp_path)] == ["a.png", "\udcff.png"]
