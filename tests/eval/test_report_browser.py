@@ -7,7 +7,7 @@ from PIL import Image
 
 from beholder.eval.report import write_report
 from tests.eval._report.browser import CHROMIUM, Browser, browsing
-from tests.eval._report.sample import sample
+from tests.eval._report.sample import sample, unkind
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,6 +20,11 @@ WIDTHS = (1440, 768, 390)
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     return write_report(sample(folder), folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(unkind(), tmp_path_factory.mktemp("crowded") / "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +47,13 @@ def test_the_page_opens_without_a_complaint_or_a_request(page: Path, browser: Br
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_wider_than_the_screen(page: Path, browser: Browser, width: int) -> None:
-    browser.open(page, width=width)
+@pytest.mark.parametrize("kind", ["page", "crowded"])
+def test_nothing_is_wider_than_the_screen(
+    request: pytest.FixtureRequest, browser: Browser, kind: str, width: int
+) -> None:
+    browser.open(request.getfixturevalue(kind), width=width)
     assert browser.evaluate("document.documentElement.scrollWidth") == width
-    beyond = "[...document.body.querySelectorAll('*:not(.skip)')].filter(e => {"
+    beyond = "[...document.body.querySelectorAll('*:not(.skip, .unseen)')].filter(e => {"
     beyond += " const box = e.getBoundingClientRect();"
     beyond += " return box.width && (box.right > innerWidth + 1 || box.left < -1) })"
     assert browser.evaluate(f"{beyond}.map(e => e.outerHTML.slice(0, 200))") == []

@@ -185,6 +185,56 @@ def sample(folder: Path) -> Report:
     )
 
 
+def unkind() -> Report:
+    """Names without a place to break, many checkpoints, a total alone and odd picture sizes."""
+    endless = "runs/2026-03-14/" + "checkpoint" * 12
+    names = [f"{endless}-{k}" for k in range(9)]
+    sizes = ((8, 600), (600, 8), (1, 1))
+    shown = [
+        ScoredPicture(
+            image=torch.zeros(3, *size, dtype=torch.uint8),
+            prompt=prompt,
+            total=1e6 / (k + 1),
+            name=endless,
+            group=endless,
+        )
+        for k, (size, prompt) in enumerate(
+            zip(sizes, (endless * 20, "חתול " * 60, ""), strict=True)
+        )
+    ]
+    return Report(
+        title=endless,
+        notice=endless,
+        protocol={endless: endless, "reward": "clipscore"},
+        accuracy=[
+            AccuracyRow(
+                aspect="total", method=m, accuracy=0.31, low=0.01, high=1.0, pairs=1_234_567
+            )
+            for m in names[:3]
+        ],
+        ranking=[
+            RankRow(name=name, strength=-1234.5 * k, low=-1235.0 * k - 9, high=-1233.0 * k + 9)
+            for k, name in enumerate(names)
+        ],
+        not_told_apart=[names[0:3], names[1:5], names[4:9]],
+        best=shown,
+        disagreements=[
+            Disagreement(
+                prompt=endless,
+                first=shown[0].image,
+                second=f"/{endless}.png",
+                people={"total": 1.0},
+                model={},
+            )
+        ],
+        distributions={name: {"total": [1e6, 1e6 + 1e-3]} for name in names},
+        unread=[Unread(name=endless, code=endless, reason=endless)] * 30,
+        filtered=FilterSummary(rule=endless, kept=0, dropped=0, reasons={endless: 1}),
+        commands=[endless],
+        methods=[endless],
+    )
+
+
 PROTOCOL = {
     "reward": "runs/mps",
     "weights": "sha256 9f2c41d0b7e6",

@@ -101,6 +101,7 @@ def test_kept_words_are_marked_and_dropped_ones_struck() -> None:
     html = render(Report(title="t", explanations=[picture]))
     assert '<mark style="--r:1.0" title="kept, relevance 1.0">&lt;b&gt;</mark> <s title=' in html
     assert "1 of 2 words kept" in html
+    assert "Kept: &lt;b&gt;. Dropped: fox." in html
     assert html.count("data:image/png;base64,") == 1
 
 
