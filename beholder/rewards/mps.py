@@ -190,13 +190,12 @@ class MPS(Reward):
         return Scores(aspects["overall"], aspects)
 
     def forward_features(
-        self,
-        pixel_values: Float[Tensor, "b 3 s t"],
-        input_ids: Int[Tensor, "b l"],
-        condition_ids: Int[Tensor, "*c m"],
+        self, pixel_values: Tensor, input_ids: Tensor, condition_ids: Tensor
     ) -> Float[Tensor, " b"]:
-        """One score a row from prepared inputs, under one condition for all (m) or one each (b, m).
+        """One score a row from prepared inputs.
 
+        `pixel_values` are (b, 3, s, s), `input_ids` (b, l), `condition_ids` (m,) or (1, m) for all
+        rows or (b, m) for each its own.
         Raises DataError if the numbers of rows differ.
         """
         rows = len(pixel_values)
