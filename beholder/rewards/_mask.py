@@ -44,8 +44,10 @@ def relevance_share(values: Float[Tensor, "k b l"], scope: Scope) -> Float[Tenso
     """
     top = values.amax(dim=-1 if scope == "sample" else (-2, -1), keepdim=True)
     positive = top > 0
-    share = torch.where(positive, values / top.where(positive, 1), 1)
-    return share.masked_fill(values == -torch.inf, -torch.inf)
+    absent = values == -torch.inf
+    finite = values.masked_fill(absent, 0)  # the gradient of -inf / top is not a number
+    share = torch.where(positive, finite / top.where(positive, 1), 1)
+    return share.masked_fill(absent, -torch.inf)
 
 
 def hard_bias(share: Float[Tensor, "k b l"], threshold: float) -> Float[Tensor, "k b l"]:
