@@ -1,0 +1,34 @@
+"""Records that several tests share: the real export, and small ones made to measure."""
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from beholder.annotation.label_studio_export import export_annotation, export_task
+from beholder.types import Comparison
+
+EXPORT = Path(__file__).parents[1] / "data" / "label_studio" / "export_pairwise.json"
+ALL_LEFT = dict.fromkeys(("aesthetics", "detail", "alignment", "overall"), "left")
+
+
+def real_tasks() -> list[Any]:
+    return copy.deepcopy(json.loads(EXPORT.read_text()))
+
+
+def annotation(number: int = 1, answers: Mapping[str, str] = ALL_LEFT, **changes: Any) -> Any:
+    made = export_annotation(answers, annotator=changes.pop("annotator", 6), annotation_id=number)
+    return {**made, **changes}
+
+
+def task(*annotations: Any, key: str = "k", number: int = 1) -> Any:
+    data = {"task_key": key, "prompt": "a fox", "image_left": "l.png", "image_right": "r.png"}
+    return export_task(data, annotations, task_id=number)
+
+
+def comparison(key: str, annotator: str, value: int, **changes: Any) -> Comparison:
+    """One answer in the aspect "overall": -1 for the first picture, 0 for a tie, 1."""
+    ranks = {-1: (1, 2), 0: (1, 1), 1: (2, 1)}[value]
+    given = {"images": (f"{key}-a", f"{key}-b"), "ranks": {"overall": ranks}, **changes}
+    return Comparison(key=key, prompt="a fox", annotator=annotator, **given)
