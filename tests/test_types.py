@@ -1,0 +1,110 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from beholder.errors import DataError
+from beholder.types import Comparison, Edges, Preference, Scores, WordLabel
+
+
+def scores(*total: float, errors: dict[int, str] | None = None) -> Scores:
+    values = torch.tensor(total)
+    words = [[WordLabel(str(value), 0, 1, 0.5)] for value in total]
+    maps = {"dark": values[:, None, None].expand(-1, 2, 2)}
+    return Scores(values, {"detail": -values}, maps, words, errors or {})
+
+
+def test_concatenated_scores_are_one_after_another_with_their_errors_shifted() -> None:
+    parts = [scores(1.0, 2.0, errors={1: "x"}), scores(), scores(3.0, errors={0: "y"})]
+    whole = Scores.concatenate(parts)
+    assert len(whole) == 3
+    assert whole.total.tolist() == [1, 2, 3]
+    assert whole.aspects["detail"].tolist() == [-1, -2, -3]
+    assert whole.maps["dark"][:, 0, 0].tolist() == [1, 2, 3]
+    assert [words[0].word for words in whole.words] == ["1.0", "2.0", "3.0"]
+    assert whole.errors == {1: "x", 2: "y"}
+
+
+def test_a_part_without_a_scored_picture_keeps_every_row_in_place() -> None:
+    failed = Scores(torch.tensor([math.nan, math.nan]), {"detail": torch.full((2,), math.nan)},
+                    errors={0: "x", 1: "y"})  # fmt: skip
+    whole = Scores.concatenate([failed, scores(1.0), failed])
+    assert whole.total.isnan().tolist() == [True, True, False, True, True]
+    assert whole.maps["dark"].shape == (5, 2, 2)
+    assert whole.maps["dark"].isnan().flatten(1).all(1).tolist() == [True, True, False, True, True]
+    assert [len(words) for words in whole.words] == [0, 0, 1, 0, 0]
+    assert sorted(whole.errors) == [0, 1, 3, 4]
+    assert Scores.concatenate([failed, failed]).maps == {}
+
+
+def test_concatenation_refuses_nothing_and_unequal_parts() -> None:
+    with pytest.raises(DataError, match="there are no scores to concatenate"):
+        Scores.concatenate([])
+    with pytest.raises(DataError, match="different aspects"):
+        Scores.concatenate([scores(1.0), Scores(torch.ones(1))])
+    with pytest.raises(DataError, match="different maps"):
+        Scores.concatenate([scores(1.0), Scores(torch.ones(1), {"detail": torch.ones(1)})])
+
+
+def test_detached_scores_are_float32_without_gradient() -> None:
+    leaf = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    plain = Scores(leaf * 2, {"detail": leaf * 3}, errors={0: "x"}).detach()
+    assert plain.total.dtype == plain.aspects["detail"].dtype == torch.float32
+    assert not plain.total.requires_grad
+    assert plain.total.tolist() == [2, 2]
+    assert plain.errors == {0: "x"}
+
+
+def test_edges_of_two_rankings_by_hand() -> None:
+    edges = Edges.from_ranks([[2, 1, 2], [1, 3]])
+    assert edges.pairs.tolist() == [[0, 1], [0, 2], [1, 2], [3, 4]]
+    assert edges.p_first.tolist() == [0.0, 0.5, 1.0, 1.0]
+    assert len(edges) == 4
+
+
+def test_a_ranking_of_n_pictures_has_all_its_pairs() -> None:
+    assert len(Edges.from_ranks([list(range(9))])) == math.comb(9, 2)
+    assert len(Edges.from_ranks([[1], []])) == 0
+
+
+def test_the_margin_is_the_difference_of_each_edge() -> None:
+    edges = Edges.from_pairs([(0, 2), (2, 1)], [1.0, 0.0])
+    assert edges.margin(torch.tensor([1.0, 2.0, 5.0])).tolist() == [-4, 3]
+
+
+def test_no_edges_are_edges() -> None:
+    edges = Edges.from_pairs([], [])
+    assert edges.pairs.shape == (0, 2)
+    assert edges.margin(torch.ones(3)).shape == (0,)
+
+
+def test_edges_move_to_another_device() -> None:
+    edges = Edges.from_pairs([(0, 1)], [0.5]).to("meta")
+    assert edges.pairs.device.type == edges.p_first.device.type == "meta"
+
+
+def test_a_comparison_needs_two_pictures_and_a_rank_for_each() -> None:
+    fine = Comparison(key="q", prompt="", images=("a", "b"), ranks={"detail": (1, 1)})
+    assert (fine.annotator, fine.seconds, fine.flags) == ("unknown", None, frozenset())
+    with pytest.raises(DataError, match="'q' has 1 pictures; it needs two or more"):
+        Comparison(key="q", prompt="", images=("a",), ranks={})
+    with pytest.raises(DataError, match="'q' has 2 pictures but 3 ranks of detail"):
+        Comparison(key="q", prompt="", images=("a", "b"), ranks={"detail": (1, 2, 3)})
+
+
+@pytest.mark.parametrize("p", [-0.01, 1.01, math.nan, math.inf])
+def test_a_preference_is_a_probability(p: float) -> None:
+    with pytest.raises(DataError, match=r"'q': p_first of overall is .*, expected \[0, 1\]"):
+        Preference(key="q", prompt="", first="a", second="b", p_first={"overall": p})
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+def test_the_ends_of_a_preference_are_allowed(p: float) -> None:
+    assert Preference(key="q", prompt="", first="a", second="b", p_first={"d": p}).votes == {}
+
+
+def test_shapes_are_checked_in_the_tests() -> None:
+    wrong: Tensor = torch.ones(2, 2)
+    with pytest.raises(Exception, match="Type-check error"):
+        Scores(wrong)
