@@ -94,26 +94,41 @@ class Scores:
     def concatenate(parts: Sequence[Scores]) -> Scores:
         """Scores of several batches one after another.
 
-        Raises DataError if there is no part, or the parts carry different aspects or maps.
+        A part in which no picture could be scored has no maps and words: NaN and none stand in.
+        Raises DataError if there is no part, or the others carry different aspects or maps.
         """
         if not parts:
             raise DataError("there are no scores to concatenate")
         if any(p.aspects.keys() != parts[0].aspects.keys() for p in parts):
             raise DataError("the batches carry different aspects and cannot be one table")
+        scored = [p for p in parts if len(p.errors) < len(p)]
+        if any(p.maps.keys() != scored[0].maps.keys() for p in scored):
+            raise DataError("the batches carry different maps and cannot be one table")
         offsets = [0]
         for part in parts:
             offsets.append(offsets[-1] + len(part))
         return Scores(
             total=torch.cat([p.total for p in parts]),
             aspects={a: torch.cat([p.aspects[a] for p in parts]) for a in parts[0].aspects},
-            maps={m: torch.cat([p.maps[m] for p in parts]) for m in parts[0].maps},
-            words=tuple(words for p in parts for words in p.words),
+            maps={
+                m: torch.cat([p.maps.get(m, _unknown(len(p), like)) for p in parts])
+                for m, like in (scored[0].maps.items() if scored else ())
+            },
+            words=tuple(
+                words
+                for p in parts
+                for words in p.words or [()] * (len(p) if any(q.words for q in scored) else 0)
+            ),
             errors={
                 at + row: why
                 for at, p in zip(offsets, parts, strict=False)
                 for row, why in p.errors.items()
             },
         )
+
+
+def _unknown(rows: int, like: Tensor) -> Tensor:
+    return like.new_full((rows, *like.shape[1:]), math.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
