@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -36,7 +35,7 @@ def write_folder(folder: Path, columns: Columns, rows: Iterable[Row], card: str)
     partial = shard.with_suffix(".partial")
     try:
         _write_rows(partial, columns, iter(rows))
-        os.replace(partial, shard)  # noqa: PTH105  (the same call as elsewhere: atomic)
+        partial.replace(shard)
     finally:
         partial.unlink(missing_ok=True)
     header = "\n".join(["---", *_yaml(columns), "---", ""])
