@@ -41,14 +41,16 @@ _HINTS_BY_BRAND = (
 
 
 def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The bytes of a regular file, at most `limit` + 1 of them; never waits for a pipe or device.
+    """The bytes of a regular file; never waits for a pipe or device.
 
-    Raises ImageError "missing", "not-a-file" or "unreadable".
+    Raises ImageError "missing", "not-a-file", "unreadable" or, over `limit` bytes, "too-large".
     """
     try:
         with _open_regular(Path(path)) as file:
-            size = os.fstat(file.fileno()).st_size
-            data = file.read(min(size, limit) + 1)
+            check_bytes(os.fstat(file.fileno()).st_size, limit)
+            data = file.read(limit)
+    except ImageError:  # it is a ValueError too
+        raise
     except PermissionError as error:
         raise ImageError("unreadable", "permission denied") from error
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -56,6 +58,12 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise ImageError("unreadable", f"cannot be opened ({type(error).__name__})") from error
     return data
+
+
+def check_bytes(size: int, limit: int) -> None:
+    """Raise ImageError "too-large" if `size` bytes are over the limit."""
+    if size > limit:
+        raise ImageError("too-large", f"{size:,} bytes are over the limit of {limit:,}")
 
 
 def _open_regular(path: Path) -> BinaryIO:

@@ -31,7 +31,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from beholder._picture_files import picture_format, read_file
+from beholder._picture_files import check_bytes, picture_format, read_file
 from beholder._pixels import (
     LIMITS,
     Alpha,
@@ -69,6 +69,7 @@ _DECODER_FAULTS: tuple[type[Exception], ...] = (
 )
 """Everything that Pillow, simplejpeg or torch was seen or documented to raise for a bad picture."""
 
+_TOO_SHORT = "its pixels end too early; write or download it again"
 _LAST_MARKER = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 
 
@@ -215,7 +216,7 @@ def _decoder_fault(error: Exception) -> tuple[str, str]:
         return "too-large", "its header announces more pixels than any limit allows"
     text = str(error).lower()
     if isinstance(error, EOFError) or "truncated" in text or "premature end of jpeg" in text:
-        return "truncated", "it ends before its last pixel; write or download it again"
+        return "truncated", _TOO_SHORT
     return "corrupt", f"its contents are damaged ({type(error).__name__}); write it again"
 
 
@@ -235,14 +236,13 @@ def _shown(source: object) -> str:
 
 
 def _from_bytes(data: bytes, alpha: Alpha, limits: Limits) -> Tensor:
-    if len(data) > limits.bytes:
-        raise ImageError("too-large", f"more than the limit of {limits.bytes} bytes")
+    check_bytes(len(data), limits.bytes)
     kind = picture_format(data)
     if kind == "JPEG" and (pixels := _fast_jpeg(data, limits)) is not None:
         return pixels
     # checked here because anyone may have set Pillow's global LOAD_TRUNCATED_IMAGES
     if _LAST_MARKER.get(kind, b"") not in data:
-        raise ImageError("truncated", "it ends before its last pixel; write or download it again")
+        raise ImageError("truncated", _TOO_SHORT)
     with _quiet, Image.open(io.BytesIO(data), formats=[kind]) as image:
         return _from_pil(image, alpha, limits)
 
@@ -256,7 +256,7 @@ def _fast_jpeg(data: bytes, limits: Limits) -> UInt8[Tensor, "3 h w"] | None:
 
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError:
+    except (ValueError, KeyError):  # KeyError: a subsampling that it has no name for
         return None
     if colours not in {"YCbCr", "RGB", "Gray"}:
         return None

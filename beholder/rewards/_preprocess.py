@@ -2,7 +2,9 @@
 
 Published rewards resize 8-bit pictures with Pillow; a resize of float tensors differs from it by up
 to half a normalised unit at hard edges, because Pillow clamps and rounds after each of two passes.
-So does `resize`.
+So does `resize`, width first: Pillow's order before version 13, with which the published numbers
+were made. Pillow 13 starts with the height where that shrinks much more than the width, and then
+differs by tens of grey levels at hard edges; no fit that keeps the aspect ratio is affected.
 """
 
 from __future__ import annotations
@@ -37,15 +39,14 @@ def resize(
 ) -> Float[Tensor, "b 3 height width"]:
     """Pixels in [0, 1], antialiased, as Pillow resizes 8-bit pictures: multiples of 1/255.
 
-    uint8 and float pixels differ from Pillow's by at most one grey level on fewer than 0.1 % of
-    values. The gradient of float pixels is that of the linear resize: straight through the
-    rounding and clamping.
+    At least 99.9 % of values are within one grey level of Pillow's bicubic, and 99 % equal to it;
+    float pixels, which cost more, come nearer than uint8 ones. The gradient of float pixels is
+    that of the linear resize: straight through the rounding and clamping.
     """
     if pixels.dtype == torch.uint8:
         if pixels.device.type == "cpu":
             return _pass(pixels, height, width, interpolation).float() / 255
         pixels = pixels.float() / 255
-    # Pillow's order: width first, then height, each to 8 bits
     rows = _eight_bits(_pass(pixels.float(), pixels.shape[2], width, interpolation))
     return _eight_bits(_pass(rows, height, width, interpolation))
 
@@ -59,7 +60,8 @@ def _pass(
 
 
 def _eight_bits(pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    return straight_through((pixels.clamp(0, 1) * 255).round() / 255, pixels)
+    levels = (pixels.clamp(0, 1) * 255 + 0.5).floor()  # Pillow rounds halves up
+    return straight_through(levels / 255, pixels)
 
 
 def straight_through(
