@@ -23,8 +23,9 @@ ALLOWED_SECONDS = 0.3
 HELP = """
 import contextlib, io, runpy, sys
 sys.argv = ["beholder", "--help"]
-with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
     runpy.run_module("beholder", run_name="__main__")
+assert "beholder" in shown.getvalue()
 """
 
 

@@ -41,7 +41,10 @@ _PARAMETER = {
     "torch._utils._rebuild_parameter_with_state",
 }
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file from before torch 1.6
-_BROKEN = (ValueError, TypeError, LookupError, RuntimeError, zipfile.BadZipFile, struct.error)
+_BROKEN = (
+    *(ValueError, TypeError, LookupError, RuntimeError, OSError, EOFError),
+    *(zipfile.BadZipFile, struct.error),
+)
 
 
 def read_torch(path: Path) -> dict[str, Tensor]:

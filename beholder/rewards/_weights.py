@@ -123,6 +123,7 @@ def save_folder(reward: Reward, folder: str | Path) -> None:
         _partial(config).write_text(f"{text}\n", encoding="utf-8")
         for path in (weights, config):
             _flush(_partial(path))
+        for path in (weights, config):
             _partial(path).replace(path)
         _flush(folder)
     except (OSError, SafetensorError) as error:
@@ -160,22 +161,26 @@ def push(reward: Reward, repo: str, *, private: bool) -> str:
 
 
 def _read_by_magic(path: Path) -> dict[str, Tensor]:
-    with path.open("rb") as file:
-        head = file.read(64)
-    if head[8:9] == b"{":
-        try:
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+        if head[8:9] == b"{":
             return load_file(path)
-        except SafetensorError as error:
-            raise WeightsError(f"{path} is not an intact safetensors file: {error}") from error
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is not an intact safetensors file: {error}") from error
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return read_torch(path)
-    hints = {
-        b"version https://git-lfs": "it is a Git LFS pointer: fetch the file itself",
-        b"<": "it looks like a web page: the download did not reach the file",
-        head or b"": "it is empty" if not head else "save it with safetensors or torch.save",
-    }
-    hint = next(text for start, text in hints.items() if head.lstrip().startswith(start))
-    raise WeightsError(f"{path} is neither a safetensors nor a torch file; {hint}")
+    raise WeightsError(f"{path} is neither a safetensors nor a torch file; {_hint(head)}")
+
+
+def _hint(head: bytes) -> str:
+    if not head:
+        return "it is empty"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer: fetch the file itself"
+    if head.lstrip().startswith(b"<"):
+        return "it looks like a web page: the download did not reach the file"
+    return "save it with safetensors or torch.save"
 
 
 def _is_finite(value: Tensor) -> bool:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import pickle
+import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -117,6 +118,30 @@ def test_weights_that_are_not_finite_are_refused_by_name(
     save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match=r"NaN or infinite weights: bad\.w$"):
         read_state(tmp_path / "w.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("kind", ["safetensors", "zip", "old", "checkpoint"])
+def test_changed_bytes_give_weights_or_a_weights_error(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "w"
+    layer = nn.Linear(2, 3)
+    if kind == "safetensors":
+        save_file(layer.state_dict(), path)
+    else:
+        saved = {"model": layer.state_dict(), "rest": {1, 2}} if kind == "checkpoint" else layer
+        torch.save(saved, path, _use_new_zipfile_serialization=kind != "old")
+    whole = path.read_bytes()
+    chance = random.Random(kind)
+    for _ in range(150):
+        changed = bytearray(whole)
+        for _ in range(chance.choice([1, 2, 5])):
+            at = chance.randrange(len(changed))
+            changed[at : at + chance.randint(0, 2)] = chance.randbytes(1)
+        path.write_bytes(changed)
+        try:
+            assert read_state(path)
+        except WeightsError as error:
+            assert str(path) in str(error)
 
 
 def test_large_finite_half_precision_weights_are_accepted(tmp_path: Path) -> None:
