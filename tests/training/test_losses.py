@@ -70,7 +70,7 @@ def test_entropy_of_a_coin_is_ln_2() -> None:
 
 
 def test_the_loss_is_that_of_the_published_criterion() -> None:
-    """Three pairs, the last a tie, each weighing 1 / pairs of its prompt; cosines times the scale."""
+    """Three pairs, the last a tie; each weighs 1 / (pairs of its prompt)."""
     t = load_file(FIXTURES / "pickscore_criterion.safetensors")
     text = functional.normalize(t["text"], dim=1)
     first, second = (

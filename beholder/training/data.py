@@ -1,0 +1,199 @@
+"""Preferences into batches: which pairs, in which order, as nodes (pictures) and edges (pairs)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Int
+from torch import Tensor
+
+from beholder.errors import DataError
+from beholder.rewards._base import distinct, prompt_fault
+from beholder.types import Edges, Preference
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pairs as edges between rows of a score vector; each picture and prompt is there once.
+
+    Attributes:
+        pictures, prompts: the distinct ones.
+        picture_rows, prompt_rows: for each row to score, its picture and its prompt.
+        edges: aspect -> the pairs that were answered for it.
+    """
+
+    pictures: tuple[str, ...]
+    prompts: tuple[str, ...]
+    picture_rows: Int[Tensor, " b"]
+    prompt_rows: Int[Tensor, " b"]
+    edges: Mapping[str, Edges]
+
+    @property
+    def texts(self) -> list[str]:
+        """The prompt of each row."""
+        return [self.prompts[k] for k in self.prompt_rows.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A pair that cannot be learned from; `reason` is "code: why"."""
+
+    key: str
+    reason: str
+
+
+def make_batch(preferences: Sequence[Preference], aspects: Collection[str]) -> Batch:
+    """The pairs as one batch; of their answers, those for `aspects`."""
+    nodes: dict[tuple[str, str], int] = {}
+    answers: dict[str, list[tuple[tuple[int, int], float]]] = {}
+    for preference in preferences:
+        first, second = (
+            nodes.setdefault((picture, preference.prompt), len(nodes))
+            for picture in (preference.first, preference.second)
+        )
+        for aspect, p_first in preference.p_first.items():
+            if aspect in aspects:
+                answers.setdefault(aspect, []).append(((first, second), p_first))
+    pictures, picture_rows = distinct([picture for picture, _ in nodes])
+    prompts, prompt_rows = distinct([prompt for _, prompt in nodes])
+    edges = {a: Edges.from_pairs(*zip(*answers[a], strict=True)) for a in sorted(answers)}
+    return Batch(tuple(pictures), tuple(prompts), picture_rows, prompt_rows, edges)
+
+
+class PairStream:
+    """An endless stream of batches, each a pure function of its number and the seed.
+
+    Every epoch visits each pair once. Pairs of one prompt stay together, so that a picture they
+    share is encoded once, but never fill more than half a batch at a stretch.
+
+    Args:
+        preferences: the pairs.
+        aspects: whose answers to take.
+        pairs: in a batch; the last one of an epoch may hold fewer.
+        seed: of the order.
+
+    Raises DataError if there are no preferences.
+    """
+
+    def __init__(
+        self, preferences: Sequence[Preference], aspects: Collection[str], pairs: int, seed: int
+    ) -> None:
+        if not preferences:
+            raise DataError("there is no pair to learn from")
+        self._preferences = preferences
+        self._aspects = frozenset(aspects)
+        self._pairs = pairs
+        self._seed = seed
+        self._groups = _stretches(preferences, max(1, pairs // 2))
+        self._order = lru_cache(maxsize=1)(self._order_of)
+        self.batches_per_epoch = -(-len(preferences) // pairs)
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number` of the stream, from 0."""
+        epoch, place = divmod(number, self.batches_per_epoch)
+        chosen = self._order(epoch)[place * self._pairs : (place + 1) * self._pairs]
+        return make_batch([self._preferences[k] for k in chosen], self._aspects)
+
+    def batches(self, start: int, stride: int) -> Iterator[Batch]:
+        """Batches start, start + stride, … without end: the share of one of `stride` processes."""
+        number = start
+        while True:
+            yield self.batch(number)
+            number += stride
+
+    def _order_of(self, epoch: int) -> list[int]:
+        random = np.random.default_rng([self._seed, epoch])
+        groups = [self._groups[k] for k in random.permutation(len(self._groups))]
+        return [int(k) for group in groups for k in random.permutation(group)]
+
+
+def in_order(
+    preferences: Sequence[Preference], aspects: Collection[str], pairs: int
+) -> list[Batch]:
+    """All pairs once, prompt by prompt, in batches: for evaluation."""
+    order = [k for group in _stretches(preferences, len(preferences)) for k in group]
+    return [
+        make_batch([preferences[k] for k in order[at : at + pairs]], aspects)
+        for at in range(0, len(order), pairs)
+    ]
+
+
+def usable(
+    preferences: Sequence[Preference], aspects: Collection[str], unreadable: Mapping[str, str]
+) -> tuple[list[Preference], list[Dropped]]:
+    """Pairs that can be learned from, and the others with the reason.
+
+    `unreadable` says of each picture that cannot be read why.
+    """
+    kept, dropped = [], []
+    for preference in preferences:
+        if why := _fault(preference, aspects, unreadable):
+            dropped.append(Dropped(preference.key, why))
+        else:
+            kept.append(preference)
+    return kept, dropped
+
+
+def counts(dropped: Sequence[Dropped]) -> dict[str, int]:
+    """How often each code occurs, the most frequent first."""
+    return dict(Counter(d.reason.partition(":")[0] for d in dropped).most_common())
+
+
+def split_by_prompt(
+    preferences: Sequence[Preference], share: float, seed: int
+) -> tuple[list[Preference], list[Preference]]:
+    """Pairs to learn from and pairs held out: about `share` of the prompts, at least one.
+
+    A prompt's side depends on its text and the seed alone as long as their number stays the same.
+    Raises DataError if all pairs have one prompt.
+    """
+    prompts = sorted({p.prompt for p in preferences}, key=lambda text: _draw(text, seed))
+    if len(prompts) < 2:
+        raise DataError(
+            "all pairs have one prompt, so no prompt can be held out; "
+            "give an evaluation set, or held_out_share=0 to train without"
+        )
+    held_out = set(prompts[: max(1, round(share * len(prompts)))])
+    return (
+        [p for p in preferences if p.prompt not in held_out],
+        [p for p in preferences if p.prompt in held_out],
+    )
+
+
+def pictures_of(preferences: Sequence[Preference]) -> list[str]:
+    """The distinct pictures, sorted."""
+    return sorted({picture for p in preferences for picture in (p.first, p.second)})
+
+
+def _stretches(preferences: Sequence[Preference], longest: int) -> list[list[int]]:
+    """Rows of the same prompt, in stretches of at most `longest`, by order of appearance."""
+    groups: dict[str, list[int]] = {}
+    for row, preference in enumerate(preferences):
+        groups.setdefault(preference.prompt, []).append(row)
+    return [
+        group[at : at + longest]
+        for group in groups.values()
+        for at in range(0, len(group), longest)
+    ]
+
+
+def _fault(
+    preference: Preference, aspects: Collection[str], unreadable: Mapping[str, str]
+) -> str | None:
+    if not set(preference.p_first) & set(aspects):
+        return f"no-answer: none of {', '.join(sorted(aspects))} was answered"
+    if preference.first == preference.second:
+        return f"same-picture: {preference.first} is compared with itself"
+    if why := prompt_fault(preference.prompt):
+        return f"prompt: {why}"
+    pictures = (preference.first, preference.second)
+    return next((unreadable[p] for p in pictures if p in unreadable), None)
+
+
+def _draw(text: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed} {text}".encode(), digest_size=8).digest()

@@ -1,0 +1,282 @@
+"""The training loop: `fit` knows no algorithm, an algorithm is a step `batch -> loss, logs`."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from beholder.errors import BeholderError, ConfigError
+from beholder.training.checkpoints import Checkpoint, read_newest, write_checkpoint
+from beholder.training.journal import Journal
+from beholder.training.learner import FitConfig, Learner, learning_mode
+from beholder.training.processes import Processes
+
+_LOG = logging.getLogger(__name__)
+Batch = TypeVar("Batch")
+Logs = Mapping[str, Tensor | float]
+Sums = Mapping[str, tuple[float, float]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        step: optimizer steps done.
+        best_step: after which the best weights were.
+        best: the objective of these weights; None before the first evaluation.
+        metrics: their evaluation.
+        stale: evaluations since then.
+        is_stopped: whether the patience ran out.
+    """
+
+    step: int = 0
+    best_step: int = 0
+    best: tuple[float, ...] | None = None
+    metrics: Mapping[str, float] | None = None
+    stale: int = 0
+    is_stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Task(Generic[Batch]):
+    """What is learned.
+
+    Attributes:
+        step: loss of a batch, and numbers to log by room/name; the same names for every batch.
+        batches: (start, stride) -> batches start, start + stride, … of an endless stream in which
+            a batch depends on nothing but its number: so runs resume and processes share it.
+        evaluate: (rank, processes) -> sum and count of each metric on that share of the held-out
+            data, the same names on each; None trains without.
+        objective: what to maximise in these metrics; later numbers decide where earlier ones tie.
+    """
+
+    step: Callable[[Batch], tuple[Tensor, Logs]]
+    batches: Callable[[int, int], Iterator[Batch]]
+    evaluate: Callable[[int, int], Sums] | None = None
+    objective: Callable[[Mapping[str, float]], tuple[float, ...]] = lambda metrics: tuple(
+        metrics.values()
+    )
+
+
+def fit(
+    task: Task[Batch],
+    module: nn.Module,
+    config: FitConfig,
+    folder: Path,
+    processes: Processes | None = None,
+) -> Progress:
+    """Train what is not frozen in `module`, leave the best weights in it and say how it went.
+
+    The folder gets `checkpoints/`, `metrics.jsonl` and `tensorboard/`. A run that was interrupted
+    goes on from its newest whole checkpoint and ends with the same weights, to the bit, as one that
+    was not. Several processes, as `accelerate launch` starts them, do what one would do with as
+    many times the accumulation. The caller's random state is left as it was.
+
+    Raises:
+        ConfigError: if everything is frozen or the device lacks the precision.
+        BeholderError: if the loss is not finite.
+    """
+    processes = processes or Processes()
+    folder.mkdir(parents=True, exist_ok=True)
+    module.to(processes.device)
+    run = _Run(task, module, config, folder, processes)
+    devices = [processes.device] if processes.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), run.resumed():
+        run.train()
+    run.learner.finish()
+    module.eval()
+    return run.progress
+
+
+def chosen_precision(precision: str, device: torch.device) -> str:
+    """The precision to compute in; ConfigError if the device lacks it."""
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if precision == "auto":
+        return "bf16" if has_bf16 else "fp32"
+    if precision == "fp16" and device.type == "cpu":
+        raise ConfigError("precision fp16 needs a GPU; use fp32 on a CPU")
+    return precision
+
+
+class _Run(Generic[Batch]):
+    """One call of `fit`."""
+
+    def __init__(
+        self,
+        task: Task[Batch],
+        module: nn.Module,
+        config: FitConfig,
+        folder: Path,
+        processes: Processes,
+    ) -> None:
+        precision = chosen_precision(config.precision, processes.device)
+        self._task = task
+        self._module = module
+        self._config = config
+        self._folder = folder
+        self._processes = processes
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        self._journal: Journal | None = None
+        self.learner = Learner(module, config, precision)
+        self.progress = Progress()
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Where the newest checkpoint left off, with a journal open in the main process."""
+        checkpoint = read_newest(self._folder / "checkpoints")
+        if checkpoint is not None:
+            self._take_up(checkpoint)
+        if not self._processes.is_main:
+            yield
+            return
+        with closing(Journal(self._folder, self.progress.step)) as self._journal:
+            yield
+
+    def train(self) -> None:
+        """All steps that are left."""
+        progress, config = self.progress, self._config
+        if progress.step == 0:
+            self._evaluate()
+        batches = self._batches()
+        bar = self._bar()
+        while progress.step < config.steps and not progress.is_stopped:
+            began = time.perf_counter()
+            logs = self._learn(batches)
+            progress.step += 1
+            if self._is_due(config.log_every_steps):
+                self._write({**self._mean(logs), "time/step_seconds": time.perf_counter() - began})
+            if self._is_due(config.evaluate_every_steps):
+                self._evaluate()
+            if self._is_due(config.checkpoint_every_steps) or progress.is_stopped:
+                self._save()
+            bar.set_postfix_str(f"loss {logs['train/loss']:.4f}", refresh=False)
+            bar.update()
+        bar.close()
+
+    def _batches(self) -> Iterator[Batch]:
+        processes = self._processes.count
+        done = self.progress.step * self._config.accumulation * processes
+        return self._task.batches(done + self._processes.rank, processes)
+
+    def _bar(self) -> Any:
+        from tqdm import tqdm  # noqa: PLC0415
+
+        hidden = None if self._processes.is_main else True  # None: where no terminal is
+        start, steps = self.progress.step, self._config.steps
+        return tqdm(total=steps, initial=start, unit="step", disable=hidden, file=sys.stderr)
+
+    def _is_due(self, every: int) -> bool:
+        step = self.progress.step
+        return step % every == 0 or step == self._config.steps
+
+    def _learn(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """One optimizer step; random numbers in it depend on seed, step and process alone."""
+        step, rank = self.progress.step, self._processes.rank
+        torch.manual_seed(step_seed(self._config.seed, step, rank))
+        learning_mode(self._module)
+        parts = [self._backward(next(batches)) for _ in range(self._config.accumulation)]
+        logs = {key: float(sum(part[key] for part in parts)) / len(parts) for key in parts[0]}
+        if not math.isfinite(logs["train/loss"]):
+            raise BeholderError(
+                f"the loss is {logs['train/loss']} at step {step}; lower the learning rate, "
+                "clip_norm or use precision=fp32, and start in a new folder"
+            )
+        share_gradients(self._processes, list(self.learner.weights.values()))
+        norm = self.learner.update(step)
+        return {
+            **logs,
+            "train/gradient_norm": norm,
+            "train/learning_rate": self.learner.rate(step),
+        }
+
+    def _backward(self, batch: Batch) -> Logs:
+        with self._autocast():
+            loss, logs = self._task.step(batch)
+        self.learner.backward(loss / self._config.accumulation)
+        return {"train/loss": loss.detach(), **logs}
+
+    @torch.no_grad()
+    def _evaluate(self) -> None:
+        if self._task.evaluate is None:
+            return
+        self._module.eval()
+        with self.learner.averaged():
+            with self._autocast():
+                sums = self._task.evaluate(self._processes.rank, self._processes.count)
+            metrics = self._ratios(sums)
+            self._judge(metrics)
+        self._write(metrics)
+
+    def _judge(self, metrics: Mapping[str, float]) -> None:
+        progress, value = self.progress, self._task.objective(metrics)
+        if progress.best is None or value > progress.best:
+            progress.best, progress.best_step, progress.stale = value, progress.step, 0
+            progress.metrics = metrics
+            self.learner.best = self.learner.snapshot()
+            return
+        progress.stale += 1
+        progress.is_stopped = progress.stale == self._config.patience_evaluations
+
+    def _mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Mean over the processes."""
+        return self._ratios({key: (value, 1.0) for key, value in values.items()})
+
+    def _ratios(self, sums: Sums) -> dict[str, float]:
+        """Sum / count of each metric over all processes."""
+        table = torch.tensor([sums[key] for key in sums], dtype=torch.float64)
+        table = self._processes.sum(table)
+        return dict(zip(sums, (table[:, 0] / table[:, 1]).tolist(), strict=True))
+
+    def _write(self, values: Mapping[str, float]) -> None:
+        if self._journal is not None:
+            self._journal.write(self.progress.step, values)
+
+    def _save(self) -> None:
+        state = {"progress": asdict(self.progress), "scale": self.learner.numbers()}
+        checkpoint = Checkpoint(self.progress.step, self.learner.tensors(), state)
+        if self._processes.is_main:
+            keep = self._config.keep_checkpoints
+            write_checkpoint(self._folder / "checkpoints", checkpoint, keep=keep)
+        self._processes.wait()
+
+    def _take_up(self, checkpoint: Checkpoint) -> None:
+        state = cast("dict[str, Any]", checkpoint.state)
+        self.learner.restore(checkpoint.tensors, state["scale"])
+        best = state["progress"].pop("best")
+        self.progress = Progress(best=None if best is None else tuple(best), **state["progress"])
+        _LOG.info("going on after step %d", self.progress.step)
+
+    def _autocast(self) -> torch.autocast:
+        kind, dtype = self._processes.device.type, self._dtype
+        return torch.autocast(kind, dtype, enabled=dtype is not None)
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of one step of one process: 64 well-mixed bits."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def share_gradients(processes: Processes, weights: list[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over the processes.
+
+    A weight that only some processes used has zeros from the others; one that none used has none.
+    """
+    if processes.count == 1:
+        return
+    used = processes.sum(torch.tensor([float(w.grad is not None) for w in weights]))
+    for weight, is_used in zip(weights, used.tolist(), strict=True):
+        if is_used:
+            own = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            weight.grad = processes.mean(own)
