@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -16,8 +16,6 @@ from beholder.errors import ConfigError
 from beholder.rewards._base import Reward, RewardCard, distinct, take_options
 from beholder.rewards._towers import Towers, build_towers
 from beholder.types import Scores
-
-Protocol = Literal["hessel", "torchmetrics"]
 
 _RULES = {"hessel": (2.5, "A photo depicts "), "torchmetrics": (100.0, "")}
 VIT_B_32 = {"kind": "open_clip", "name": "ViT-B-32-quickgelu"}
@@ -49,7 +47,7 @@ class CLIPScore(Reward):
         ),
     )
 
-    def __init__(self, towers: Towers, *, protocol: Protocol = "hessel") -> None:
+    def __init__(self, towers: Towers, *, protocol: str = "hessel") -> None:
         super().__init__()
         if protocol not in _RULES:
             raise ConfigError(f"protocol is 'hessel' or 'torchmetrics', got {protocol!r}")
@@ -89,7 +87,7 @@ def build(
     weights: str | Path | None = None,
     config: Mapping[str, object] | None = None,
     towers: Mapping[str, object] | Towers | None = None,
-    protocol: Protocol = "hessel",
+    protocol: str = "hessel",
 ) -> CLIPScore:
     """CLIPScore with OpenAI's ViT-B/32, or as a baseline over other towers.
 

@@ -3,7 +3,6 @@
 It shares nothing with `beholder.rewards.mps` but the weights, which it takes by their names.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,15 +59,11 @@ def cross_attention(
     dim_head = sizes["dim_head"]
     x = layer_norm(x, w)
     key, value = (text @ w["to_kv.weight"].T).split(dim_head, dim=-1)
-    query = (x @ w["to_q.weight"].T) * dim_head**-0.5
-    heads = []
-    for head in query.split(dim_head, dim=-1):
-        logits = torch.einsum("bid,bjd->bij", head, key) + mask[:, None]
-        logits = logits - logits.amax(dim=-1, keepdim=True)
-        heads.append(logits.softmax(dim=-1) @ value)
-    return torch.cat(heads, dim=-1) @ w["to_out.weight"].T + (
-        swiglu(x @ w["ff.0.weight"].T) @ w["ff.2.weight"].T
-    )
+    query = split_heads(x @ w["to_q.weight"].T, dim_head) * dim_head**-0.5
+    logits = torch.einsum("bhid,bjd->bhij", query, key) + mask[:, None, None]
+    logits = logits - logits.amax(dim=-1, keepdim=True)
+    looked = torch.einsum("bhij,bjd->bihd", logits.softmax(dim=-1), value).flatten(2)
+    return looked @ w["to_out.weight"].T + (swiglu(x @ w["ff.0.weight"].T) @ w["ff.2.weight"].T)
 
 
 def parallel_block(
@@ -80,11 +75,10 @@ def parallel_block(
     attention, ff = fused[..., : inner + 2 * dim_head], fused[..., inner + 2 * dim_head :]
     query, key, value = attention.split([inner, dim_head, dim_head], dim=-1)
     key = rotate(key, w["rotary_emb.inv_freq"])
-    heads = []
-    for head in query.split(dim_head, dim=-1):
-        turned = rotate(head, w["rotary_emb.inv_freq"]) * dim_head**-0.5
-        heads.append(torch.einsum("bid,bjd->bij", turned, key).softmax(dim=-1) @ value)
-    return torch.cat(heads, dim=-1) @ w["attn_out.weight"].T + swiglu(ff) @ w["ff_out.1.weight"].T
+    query = rotate(split_heads(query, dim_head), w["rotary_emb.inv_freq"]) * dim_head**-0.5
+    weights = torch.einsum("bhid,bjd->bhij", query, key).softmax(dim=-1)
+    looked = torch.einsum("bhij,bjd->bihd", weights, value).flatten(2)
+    return looked @ w["attn_out.weight"].T + swiglu(ff) @ w["ff_out.1.weight"].T
 
 
 def layer_norm(x: Tensor, w: Mapping[str, Tensor]) -> Tensor:
@@ -98,13 +92,11 @@ def swiglu(x: Tensor) -> Tensor:
     return gate * torch.sigmoid(gate) * first
 
 
+def split_heads(x: Tensor, dim_head: int) -> Tensor:
+    return torch.stack(x.split(dim_head, dim=-1), dim=1)
+
+
 def rotate(x: Tensor, inv_freq: Tensor) -> Tensor:
-    rows = []
-    half = x.shape[-1] // 2
-    for place in range(x.shape[1]):
-        cos = [math.cos(place * f) for f in inv_freq.tolist()]
-        sin = [math.sin(place * f) for f in inv_freq.tolist()]
-        a, b = x[:, place, :half], x[:, place, half:]
-        cosine, sine = x.new_tensor(cos), x.new_tensor(sin)
-        rows.append(torch.cat((a * cosine - b * sine, b * cosine + a * sine), dim=-1))
-    return torch.stack(rows, dim=1)
+    angle = torch.arange(x.shape[-2])[:, None] * inv_freq[None]
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()), dim=-1)

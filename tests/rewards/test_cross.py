@@ -78,7 +78,7 @@ def test_an_adapter_around_the_fused_matrix_takes_part(model: CrossModel) -> Non
             self.inner, self.factor = inner, factor
 
         def forward(self, states: Tensor) -> Tensor:
-            return self.factor * self.inner(states)
+            return torch.mul(self.inner(states), self.factor)
 
     linear = last.fused_attn_ff_proj
     last.fused_attn_ff_proj = Wrapped(linear, 1.0)

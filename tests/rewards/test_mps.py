@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 import beholder
 from beholder.errors import ConfigError, DataError, ImageError, WeightsError
-from beholder.rewards.mps import MPS, canonical_names, default_conditions
+from beholder.rewards._cross import CrossModel
+from beholder.rewards._weights import Published
+from beholder.rewards.mps import CLIP_H, MPS, canonical_names, default_conditions
 from beholder.types import ASPECTS
 from tests.rewards import tiny_towers
 from tests.rewards.contract import check_reward
@@ -229,14 +231,14 @@ def test_explain_tells_words_and_places(tmp_path: Path) -> None:
     assert sum(w.kept for w in told[0].words) == 2
     with pytest.raises(ImageError):
         reward.explain(tmp_path / "none.png", prompt)
-    with pytest.raises(DataError, match="expected text"):
-        reward.explain(picture, None)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="surrogate"):
+        reward.explain(picture, "\ud800")
 
 
 def test_a_word_that_appears_in_the_condition_is_the_most_relevant() -> None:
     reward = tiny()
-    for tower in (reward.towers.model.text_model,):
-        nn.init.zeros_(tower.embeddings.position_embedding.weight)
+    clip: Any = reward.towers.model
+    nn.init.zeros_(clip.text_model.embeddings.position_embedding.weight)
     told = {e.condition: e for e in reward.explain(torch.rand(3, 32, 32), "a texture cat")}
     words = {w.word: w.relevance for w in told["detail"].words}
     assert max(words, key=lambda word: words[word]) == "texture"
@@ -281,6 +283,40 @@ def test_published_names_load_with_any_wrapper(prefix: str, tmp_path: Path) -> N
     loaded = beholder.load("mps", weights=tmp_path / "mps.safetensors", config=tiny_towers.CONFIG)
     pixels = torch.rand(2, 3, 32, 32)
     assert torch.equal(loaded.score(pixels, "a cat").total, reward.score(pixels, "a cat").total)
+
+
+def test_without_anything_given_the_published_weights_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = beholder.load("mps", config={"clip": tiny_towers.CLIP})
+    assert isinstance(source, MPS)
+    save_file(published_state(source, "mps."), tmp_path / "model.safetensors")
+    fetched: list[Published] = []
+
+    def fetch(published: Published) -> Path:
+        fetched.append(published)
+        return tmp_path / "model.safetensors"
+
+    monkeypatch.setattr("beholder.rewards.mps.fetch", fetch)
+    monkeypatch.setattr("beholder.rewards.mps.CLIP_H", tiny_towers.CLIP)
+    pixels = torch.rand(1, 3, 32, 32)
+    loaded = beholder.load("mps")
+    assert [published.repo for published in fetched] == ["RE-N-Y/mpsv1"]
+    assert torch.equal(loaded.score(pixels, "a").total, source.score(pixels, "a").total)
+
+
+def test_the_published_sizes_are_those_of_the_paper() -> None:
+    from transformers import CLIPTextConfig, CLIPVisionConfig
+
+    text, vision = (CLIP_H[name] for name in ("text", "vision"))
+    assert isinstance(text, dict)
+    assert isinstance(vision, dict)
+    known = CLIPTextConfig(**text), CLIPVisionConfig(**vision)
+    assert [c.num_hidden_layers for c in known] == [24, 32]
+    assert (known[0].vocab_size, known[0].max_position_embeddings) == (49408, 77)
+    assert (known[1].image_size, known[1].patch_size) == (224, 14)
+    head = CrossModel()
+    assert sum(p.numel() for p in head.parameters()) == pytest.approx(118.5e6, rel=1e-3)
 
 
 def test_tables_that_are_computed_may_be_absent(tmp_path: Path) -> None:

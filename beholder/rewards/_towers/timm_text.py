@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,8 +20,6 @@ from beholder.rewards._towers import _encoders
 from beholder.rewards._towers._base import Features, Span, Towers
 from beholder.rewards._towers.clip import prepare
 from beholder.rewards._weights import read_state
-
-Position = Literal["learned", "sinusoidal"]
 
 
 class TimmTextTowers(Towers):
@@ -50,7 +48,7 @@ class TimmTextTowers(Towers):
         image: Mapping[str, object],
         text: Mapping[str, object],
         dim: int = 256,
-        position: Position = "learned",
+        position: str = "learned",
         projections: str | None = None,
         preprocess: Mapping[str, object] | None = None,
     ) -> None:
@@ -130,7 +128,7 @@ class TimmTextTowers(Towers):
         project = self.text_projection
         return Features(project(features.tokens), project(features.pooled))
 
-    def _add_position(self, position: Position, grid: int, dim: int) -> None:
+    def _add_position(self, position: str, grid: int, dim: int) -> None:
         if position == "learned":
             self.position = nn.Parameter(0.02 * torch.randn(1 + grid * grid, dim))
         elif position == "sinusoidal":
