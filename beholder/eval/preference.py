@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +25,17 @@ from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import Floats, percentile_interval, resampled_sums
 from beholder.types import Edges, Preference, Scores
 
-ProtocolName = Literal["imagereward", "hpdv2", "pickscore"]
 TIE_THRESHOLDS = tuple(k / 10 for k in range(11))
 """From which the pickscore protocol chooses."""
 
-_SAYS = {
+PROTOCOLS = {
     "imagereward": "pairs ordered as people order them / pairs without a human tie; "
     "an equal prediction is wrong; micro average",
     "hpdv2": "1 - strict inversions / pairs for each prompt, mean over prompts; ties cost nothing",
     "pickscore": "1 if tie or order agree, 0.5 if only one side is a tie, 0 if opposite; "
     "predicted tie if |p1 - p0| <= tie_threshold; micro average",
 }
+"""Name of each protocol, and what it counts."""
 
 
 @runtime_checkable
@@ -90,7 +90,7 @@ class Evaluation:
         pairs_left_out: pairs with such a picture.
     """
 
-    protocol: ProtocolName
+    protocol: str
     meaning: str
     aspects: Mapping[str, Accuracy]
     scored_by: Mapping[str, str]
@@ -110,7 +110,7 @@ def evaluate(
     reward: PictureScorer,
     preferences: Sequence[Preference],
     *,
-    protocol: ProtocolName = "imagereward",
+    protocol: str = "imagereward",
     tie_threshold: float | None = None,
     validation: Sequence[Preference] = (),
     draws: int = 2000,
@@ -153,7 +153,7 @@ def evaluate(
         )
     return Evaluation(
         protocol=protocol,
-        meaning=_SAYS[protocol],
+        meaning=PROTOCOLS[protocol],
         aspects=aspects,
         scored_by={a: a if a in graph.scores.aspects else "total" for a in aspects},
         level=level,
@@ -170,7 +170,7 @@ def pair_accuracy(
     p_first: Floats,
     prompts: Sequence[Hashable],
     *,
-    protocol: ProtocolName = "imagereward",
+    protocol: str = "imagereward",
     tie_threshold: float | None = None,
     draws: int = 2000,
     level: float = 0.95,
@@ -204,10 +204,11 @@ def pair_accuracy(
 
 
 def pair_credit(
-    margin: Floats, p_first: Floats, protocol: ProtocolName, tie_threshold: float | None
+    margin: Floats, p_first: Floats, protocol: str, tie_threshold: float | None
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """What each pair earns, in [0, 1], and whether it counts, by a protocol."""
     human, model = np.sign(p_first - 0.5), np.sign(margin)
+    _check_protocol(protocol)
     if protocol == "imagereward":
         counts = human != 0
         return np.where(counts & (human == model), 1.0, 0.0), counts
@@ -314,11 +315,13 @@ def _score(reward: PictureScorer, preferences: Sequence[Preference]) -> _Graph:
 
 
 def _check(protocol: str, tie_threshold: float | None, validation: Sequence[Preference]) -> None:
-    if protocol not in get_args(ProtocolName):
-        raise ConfigError(
-            f"no protocol named {protocol!r}; known: {', '.join(get_args(ProtocolName))}"
-        )
+    _check_protocol(protocol)
     if protocol != "pickscore" and (tie_threshold is not None or validation):
         raise ConfigError(f"the {protocol} protocol takes no tie threshold and no validation")
     if protocol == "pickscore" and tie_threshold is None and not validation:
         raise ConfigError("the pickscore protocol needs tie_threshold or validation preferences")
+
+
+def _check_protocol(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"no protocol named {protocol!r}; known: {', '.join(PROTOCOLS)}")

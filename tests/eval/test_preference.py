@@ -10,7 +10,6 @@ import torch
 
 from beholder.errors import ConfigError, DataError
 from beholder.eval.preference import (
-    ProtocolName,
     choose_tie_threshold,
     evaluate,
     log_loss,
@@ -60,7 +59,7 @@ PEOPLE = [
     ],
 )
 def test_each_protocol_gives_what_the_hand_gives(
-    protocol: ProtocolName, threshold: float | None, accuracy: float, pairs: int
+    protocol: str, threshold: float | None, accuracy: float, pairs: int
 ) -> None:
     result = evaluate(Judge(), PEOPLE, protocol=protocol, tie_threshold=threshold)
     overall = result.aspects["overall"]
@@ -136,6 +135,8 @@ def test_the_result_is_json_and_names_its_protocol() -> None:
 def test_senseless_questions_are_refused() -> None:
     with pytest.raises(DataError, match="no preference"):
         evaluate(Judge(), [])
+    with pytest.raises(ConfigError, match="no protocol named 'hpd'; known: imagereward, hpdv2"):
+        evaluate(Judge(), PEOPLE, protocol="hpd")
     with pytest.raises(ConfigError, match="needs tie_threshold"):
         evaluate(Judge(), PEOPLE, protocol="pickscore")
     with pytest.raises(ConfigError, match="takes no tie threshold"):
