@@ -10,6 +10,8 @@ import numpy.typing as npt
 from beholder.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
+LEVEL = 0.95
+"""Share of the draws inside every interval that is reported."""
 _CELLS = 2**22  # counts that are held at once
 
 
@@ -46,7 +48,7 @@ def resampled_sums(values: Floats, draws: int, seed: int) -> Floats:
     return np.concatenate(sums)
 
 
-def percentile_interval(samples: Floats, level: float) -> Interval:
+def percentile_interval(samples: Floats, level: float = LEVEL) -> Interval:
     """The central part of samples (draws,) that holds a share of `level`; NaN samples are left out.
 
     Raises ConfigError if `level` is not inside (0, 1).

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beholder.errors import ConfigError, DataError
-from beholder.eval._bootstrap import Floats, percentile_interval, resampled_sums
+from beholder.eval._bootstrap import LEVEL, Floats, percentile_interval, resampled_sums
 from beholder.types import Edges, Preference, Scores
 
 TIE_THRESHOLDS = tuple(k / 10 for k in range(11))
@@ -114,7 +114,6 @@ def evaluate(
     tie_threshold: float | None = None,
     validation: Sequence[Preference] = (),
     draws: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Evaluation:
     """Pair accuracy of a reward on people's preferences, each picture scored once a prompt.
@@ -126,9 +125,8 @@ def evaluate(
         preferences: what people prefer; their pictures are paths.
         protocol: "imagereward", "hpdv2" or "pickscore"; see the top of this file.
         tie_threshold: of the pickscore protocol.
-        validation: preferences on which the threshold of each aspect is chosen otherwise.
+        validation: or preferences on which it is chosen for each aspect.
         draws: how often prompts are redrawn.
-        level: share of the draws inside the interval.
         seed: of the draws.
 
     Raises:
@@ -137,26 +135,20 @@ def evaluate(
     """
     _check(protocol, tie_threshold, validation)
     graph = _score(reward, preferences)
-    tuning = _score(reward, validation) if tie_threshold is None and validation else None
+    tuning = _score(reward, validation) if validation else None
     aspects = {}
     for aspect in graph.answered():
-        threshold = tie_threshold
-        if protocol == "pickscore" and tuning is not None:
-            threshold = choose_tie_threshold(*tuning.margins(aspect)[:2])
+        if tuning is not None:
+            tie_threshold = choose_tie_threshold(*tuning.margins(aspect)[:2])
         aspects[aspect] = pair_accuracy(
-            *graph.margins(aspect),
-            protocol=protocol,
-            tie_threshold=threshold,
-            draws=draws,
-            level=level,
-            seed=seed,
+            *graph.margins(aspect), protocol, tie_threshold, draws=draws, seed=seed
         )
     return Evaluation(
         protocol=protocol,
         meaning=PROTOCOLS[protocol],
         aspects=aspects,
         scored_by={a: a if a in graph.scores.aspects else "total" for a in aspects},
-        level=level,
+        level=LEVEL,
         draws=draws,
         seed=seed,
         pictures=len(graph.scores),
@@ -169,11 +161,10 @@ def pair_accuracy(
     margin: Floats,
     p_first: Floats,
     prompts: Sequence[Hashable],
-    *,
     protocol: str = "imagereward",
     tie_threshold: float | None = None,
+    *,
     draws: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Accuracy:
     """Accuracy of score differences `s_first - s_second` (pairs,) on the share of people `p_first`.
@@ -189,7 +180,7 @@ def pair_accuracy(
         )
     credit, counts = pair_credit(margin, p_first, protocol, tie_threshold)
     sums = _prompt_sums(credit, counts, prompts, mean_of_prompts=protocol == "hpdv2")
-    interval = percentile_interval(_ratio(resampled_sums(sums, draws, seed)), level)
+    interval = percentile_interval(_ratio(resampled_sums(sums, draws, seed)))
     return Accuracy(
         accuracy=_ratio(sums.sum(0, keepdims=True)).item(),
         low=interval.low,
@@ -216,7 +207,9 @@ def pair_credit(
     if protocol == "hpdv2":
         return 1.0 - (human * model < 0), everything
     if tie_threshold is None:
-        raise ConfigError("the pickscore protocol needs tie_threshold or validation preferences")
+        raise ConfigError(
+            "the pickscore protocol needs tie_threshold or validation preferences, one of them"
+        )
     return _tie_aware(margin, human, tie_threshold), everything
 
 
@@ -318,8 +311,10 @@ def _check(protocol: str, tie_threshold: float | None, validation: Sequence[Pref
     _check_protocol(protocol)
     if protocol != "pickscore" and (tie_threshold is not None or validation):
         raise ConfigError(f"the {protocol} protocol takes no tie threshold and no validation")
-    if protocol == "pickscore" and tie_threshold is None and not validation:
-        raise ConfigError("the pickscore protocol needs tie_threshold or validation preferences")
+    if protocol == "pickscore" and (tie_threshold is None) == (not validation):
+        raise ConfigError(
+            "the pickscore protocol needs tie_threshold or validation preferences, one of them"
+        )
 
 
 def _check_protocol(protocol: str) -> None:

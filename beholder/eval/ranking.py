@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beholder.errors import ConfigError, DataError
-from beholder.eval._bootstrap import Floats, Interval, percentile_interval, resampled_sums
+from beholder.eval._bootstrap import LEVEL, Floats, Interval, percentile_interval, resampled_sums
 
 VIRTUAL_TIES = 1.0
 """Ties added between each two checkpoints that meet, so that a clean sweep stays finite."""
@@ -111,7 +111,6 @@ def rank(
     by: str = "model",
     prompt: str = "prompt",
     draws: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Ranking:
     """Checkpoints ranked by a score column; a row whose score is missing or NaN counts nowhere.
@@ -122,7 +121,6 @@ def rank(
         by: the column that names the checkpoint.
         prompt: the column that says which pictures may be compared.
         draws: how often prompts are redrawn.
-        level: share of the draws inside an interval.
         seed: of the draws.
 
     Raises:
@@ -137,20 +135,19 @@ def rank(
     estimate = _Statistics.of(sums.sum(0, keepdims=True), cells, met)
     samples = _Statistics.of(resampled_sums(sums, draws, seed), cells, met)
     order = np.argsort(-estimate.strength[0], kind="stable").tolist()
-    wins = estimate.wins[0][np.ix_(order, order)]
     return Ranking(
         score=score,
         by=by,
-        standings=[_standing(k, cells, estimate, samples, level) for k in order],
+        standings=[_standing(k, cells, estimate, samples) for k in order],
         meetings=[
-            _meeting(i, j, cells, estimate, samples, level)
+            _meeting(i, j, cells, estimate, samples)
             for at, i in enumerate(order)
             for j in order[at + 1 :]
         ],
-        wins=wins.tolist(),
+        wins=estimate.wins[0][np.ix_(order, order)].tolist(),
         prompts=len(sums),
         left_out=cells.left_out,
-        level=level,
+        level=LEVEL,
         draws=draws,
         seed=seed,
         virtual_ties=VIRTUAL_TIES,
@@ -271,35 +268,31 @@ class _Statistics:
             )
 
 
-def _standing(
-    k: int, cells: _Cells, estimate: _Statistics, samples: _Statistics, level: float
-) -> Standing:
+def _standing(k: int, cells: _Cells, estimate: _Statistics, samples: _Statistics) -> Standing:
     own = [scores[k] for scores in cells.scores]
     return Standing(
         name=cells.names[k],
         strength=float(estimate.strength[0, k]),
-        strength_interval=percentile_interval(samples.strength[:, k], level),
+        strength_interval=percentile_interval(samples.strength[:, k]),
         win_rate=float(estimate.win_rate[0, k]),
-        win_rate_interval=percentile_interval(samples.win_rate[:, k], level),
+        win_rate_interval=percentile_interval(samples.win_rate[:, k]),
         mean=float(estimate.mean[0, k]),
-        mean_interval=percentile_interval(samples.mean[:, k], level),
+        mean_interval=percentile_interval(samples.mean[:, k]),
         prompts=sum(len(values) > 0 for values in own),
         pictures=sum(map(len, own)),
         missing=cells.missing[k],
     )
 
 
-def _meeting(
-    i: int, j: int, cells: _Cells, estimate: _Statistics, samples: _Statistics, level: float
-) -> Meeting:
-    difference = percentile_interval(samples.strength[:, i] - samples.strength[:, j], level)
+def _meeting(i: int, j: int, cells: _Cells, estimate: _Statistics, samples: _Statistics) -> Meeting:
+    difference = percentile_interval(samples.strength[:, i] - samples.strength[:, j])
     return Meeting(
         first=cells.names[i],
         second=cells.names[j],
         prompts=int(estimate.met[0, i, j]),
         win_rate=float(estimate.pair_win_rate[0, i, j]),
         mean_difference=float(estimate.difference[0, i, j]),
-        mean_difference_interval=percentile_interval(samples.difference[:, i, j], level),
+        mean_difference_interval=percentile_interval(samples.difference[:, i, j]),
         strength_difference=float(estimate.strength[0, i] - estimate.strength[0, j]),
         strength_difference_interval=difference,
         told_apart=not difference.holds(0),
