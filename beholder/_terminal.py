@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from beholder.errors import BeholderError, ConfigError
 
 if TYPE_CHECKING:
-    from beholder.rewards import Reward
+    from beholder.eval.report import Report
+    from beholder.rewards import Reward, RewardCard
 
 OK, FAILED, USAGE, SOME_ROWS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes of every verb."""
 
 
-def run(command: Callable[[], object], *, debug: bool) -> NoReturn:
-    """Run a command line to its exit code; an expected error is one line, `debug` shows where."""
+DEBUG = "BEHOLDER_DEBUG"
+
+
+def run(command: Callable[[], object]) -> NoReturn:
+    """Run a command line to its exit code; an expected error is one line.
+
+    The environment variable BEHOLDER_DEBUG, which --debug sets, shows where it came from.
+    """
     try:
         command()
     except (BeholderError, OSError) as error:
-        if debug:
+        if os.environ.get(DEBUG):
             raise
         sys.stderr.write(f"error: {one_line(str(error))}\n")
         sys.exit(USAGE if isinstance(error, ConfigError) else FAILED)
@@ -47,6 +56,11 @@ def say(text: str = "") -> None:
 def emit(values: object) -> None:
     """Numbers for programs: JSON on standard output, NaN and infinities as null."""
     sys.stdout.write(json.dumps(finite(values), indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def plain(card: RewardCard) -> dict[str, object]:
+    """A card as JSON-ready values."""
+    return asdict(card)
 
 
 def finite(values: object) -> object:
@@ -120,6 +134,33 @@ def named_rewards(
         column: load(spec, device=device, **options.get(column, {}))  # type: ignore[arg-type]
         for column, spec in pairs
     }
+
+
+def explained(report: Report, spec: str, device: str | None) -> Report:
+    """The report with word masks of its best and worst pictures, by an MPS reward.
+
+    Raises ConfigError if the reward explains nothing.
+    """
+    from beholder.eval.report import ExplainedPicture  # noqa: PLC0415
+    from beholder.rewards import load  # noqa: PLC0415
+    from beholder.rewards.mps import MPS  # noqa: PLC0415
+
+    reward = load(spec, device=device)
+    if not isinstance(reward, MPS):
+        raise ConfigError(f"{spec!r} explains nothing; --explain takes an MPS reward")
+    shown = [*report.best[:2], *report.worst[:2]]
+    return replace(
+        report,
+        explanations=[
+            ExplainedPicture(
+                image=picture.image,
+                prompt=picture.prompt,
+                explanations=reward.explain(picture.image, picture.prompt),
+                fit=reward.towers.preprocess.fit,
+            )
+            for picture in shown
+        ],
+    )
 
 
 def split_spec(spec: str) -> tuple[str, str]:

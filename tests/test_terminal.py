@@ -29,14 +29,15 @@ def test_an_expected_error_is_one_line_and_a_code(
     error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        terminal.run(raiser(error), debug=False)
+        terminal.run(raiser(error))
     assert stop.value.code == code
     assert capsys.readouterr().err == text
 
 
-def test_debug_shows_the_error_itself() -> None:
+def test_debug_shows_the_error_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(terminal.DEBUG, "1")
     with pytest.raises(DataError):
-        terminal.run(raiser(DataError("bad")), debug=True)
+        terminal.run(raiser(DataError("bad")))
 
 
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,19 @@ def names() -> list[str]:
     """Names that `load` accepts: the public modules of this folder."""
     found = (m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
     return sorted(set(found) - _NOT_REWARDS)
+
+
+def reward_class(name: str) -> type[Reward]:
+    """The class of the reward called `name`; its `card` needs no weights.
+
+    Raises ConfigError if there is no such reward.
+    """
+    if name not in names():
+        raise ConfigError(f"no reward named {name!r}; {_hint(name)}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    kinds = [k for k in vars(module).values() if inspect.isclass(k) and issubclass(k, Reward)]
+    (found,) = (k for k in kinds if k.__module__ == module.__name__ and k.card.name == name)
+    return found
 
 
 def load(
@@ -63,9 +77,12 @@ def _build(name: str, options: dict[str, object]) -> Reward:
         return Reward.from_pretrained(name, **options)
     if name.count("/") == 1 and not Path(name).exists():
         return Reward.from_pretrained(name, **options)
+    raise ConfigError(f"no reward named {name!r}, nor a reward folder there; {_hint(name)}")
+
+
+def _hint(name: str) -> str:
     close = difflib.get_close_matches(name, names(), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names())}"
-    raise ConfigError(f"no reward named {name!r}, nor a reward folder of that path; {hint}")
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names())}"
 
 
 def _own(name: str, options: dict[str, object]) -> Reward:

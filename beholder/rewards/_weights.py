@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import json
 import math
@@ -249,10 +248,7 @@ def _class_named(name: str, root: Path) -> type[Reward]:
         )
     if name not in beholder.names():
         raise WeightsError(f"{root} holds an unknown reward {name!r}; it may need a newer beholder")
-    module = importlib.import_module(f"beholder.rewards.{name}")
-    kinds = [k for k in vars(module).values() if inspect.isclass(k) and issubclass(k, Reward)]
-    (found,) = (k for k in kinds if k.__module__ == module.__name__ and k.card.name == name)
-    return found
+    return beholder.rewards.reward_class(name)
 
 
 def _local(folder: str | Path) -> Path:

@@ -112,9 +112,11 @@ class Disagreement:
     votes: Mapping[str, int] = field(default_factory=dict)
 
     def gap(self, aspect: str) -> float:
-        """|people - model| of an aspect that both know; 0 if people are undecided."""
+        """|people - model| of an aspect; 0 if both lean to one side or people are undecided."""
         people = self.people.get(aspect, 0.5)
-        return 0.0 if people == 0.5 else abs(people - self.model.get(aspect, people))
+        model = self.model.get(aspect, people)
+        is_opposite = (people - 0.5) * (model - 0.5) <= 0 and people != 0.5
+        return abs(people - model) if is_opposite else 0.0
 
     @property
     def widest_gap(self) -> float:

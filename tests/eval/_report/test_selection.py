@@ -56,14 +56,18 @@ SCORES = {
 
 def test_the_widest_gap_comes_first() -> None:
     asked = [
-        preference("0.88", detail=1.0),
-        preference("0.08", detail=0.8),
-        preference("0", detail=0.0),
+        preference("0.48", detail=0.4),
+        preference("0.88", detail=0.0),
+        preference("0.68", detail=0.2),
     ]
     found = disagreements(asked, SCORES)
-    assert [pair.people["detail"] for pair in found] == [0.0, 1.0, 0.8]
+    assert [pair.people["detail"] for pair in found] == [0.0, 0.2, 0.4]
     assert found[0].model["detail"] == pytest.approx(1 / (1 + math.exp(-2)))
     assert len(disagreements(asked, SCORES, count=1)) == 1
+
+
+def test_leaning_to_one_side_is_no_disagreement_however_unsure() -> None:
+    assert disagreements([preference("same side", detail=0.51)], SCORES) == []
 
 
 def test_undecided_unscored_and_non_finite_pairs_are_no_disagreement() -> None:

@@ -1,0 +1,328 @@
+"""The verbs: thin, each calls one function of one room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from beholder import __version__
+from beholder import _summaries as summaries
+from beholder import _terminal as terminal
+
+Protocol = Literal["imagereward", "hpdv2", "pickscore"]
+Alpha = Literal["white", "black", "drop"]
+
+app = typer.Typer(
+    name="beholder",
+    help="Human-preference rewards for generated pictures: annotate, train, score, filter, rank.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+annotate = typer.Typer(
+    help="Judgements in: import exports, measure agreement.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(annotate, name="annotate")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+Rewards = Annotated[
+    list[str],
+    typer.Option(
+        "--reward",
+        "-r",
+        help="A name, folder, hub repository or module:Class; NAME=... names its columns.",
+    ),
+]
+Settings = Annotated[
+    list[str],
+    typer.Option("--set", metavar="REWARD.OPTION=VALUE", help="An option of a reward."),
+]
+Device = Annotated[str | None, typer.Option(help="Where the model runs, such as cuda or cpu.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Pictures in one pass of the model.")]
+Scores = Annotated[Path, typer.Argument(help="A folder that `beholder score` wrote.")]
+
+
+def main() -> None:
+    """Run the command line; see `beholder --help`."""
+    terminal.run(app)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        terminal.say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Human-preference rewards for generated pictures: annotate, train, score, filter, rank."""
+    if debug:
+        os.environ[terminal.DEBUG] = "1"
+
+
+@app.command()
+def rewards(json: Json = False) -> None:
+    """The catalogue: every reward with its paper, licences, range and aspects.
+
+    Example: beholder rewards
+    """
+    from beholder.rewards import names, reward_class  # noqa: PLC0415
+
+    cards = [reward_class(name).card for name in names()]
+    if json:
+        terminal.emit([terminal.plain(card) for card in cards])
+        return
+    for card in cards:
+        terminal.say(summaries.card_text(card))
+
+
+@app.command()
+def score(
+    pictures: Annotated[
+        str, typer.Argument(help="Folder, glob, picture, CSV/JSONL/parquet manifest or data set.")
+    ],
+    reward: Rewards,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the table.")],
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="A .txt with one prompt a line, or a manifest of file names."),
+    ] = None,
+    setting: Settings = [],  # noqa: B006  (typer reads it once)
+    batch_size: BatchSize = 32,
+    alpha: Annotated[Alpha, typer.Option(help="Behind transparent pixels.")] = "white",
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Score pictures into a table that resumes: a row each, with scores or the reason why not.
+
+    Exit code 3 says that some rows have no score. The same command goes on after an interruption.
+
+    Example: beholder score out/ --prompts prompts.txt --reward mps --reward clipscore -o scores/
+    """
+    from beholder.rewards.scoring import read_inputs, score_table  # noqa: PLC0415
+
+    inputs = read_inputs(pictures, prompts)
+    models = terminal.named_rewards(reward, setting, device)
+    with terminal.progress(len(inputs), "pictures") as advance:
+        summary = score_table(
+            inputs, models, out, batch_size=batch_size, alpha=alpha, progress=advance
+        )
+    if json:
+        terminal.emit(summary.as_dict())
+    else:
+        terminal.say(summaries.score_text(summary, out))
+    if summary.failed:
+        raise typer.Exit(terminal.SOME_ROWS_FAILED)
+
+
+@app.command("filter")
+def filter_scores(
+    scores: Scores,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is kept and dropped.")],
+    where: Annotated[str, typer.Option(help='A rule, such as "mps.overall > 0.3".')] = "",
+    top: Annotated[
+        float | None, typer.Option(help="Keep the best: a share below 1, or a number of rows.")
+    ] = None,
+    column: Annotated[
+        str, typer.Option("--score", help="What ranks the top; the only reward's total if none.")
+    ] = "",
+    by: Annotated[str, typer.Option(help="A column whose values each have their own top.")] = "",
+    pictures: Annotated[
+        Literal["none", "link", "copy"], typer.Option(help="What to do with the kept pictures.")
+    ] = "none",
+    json: Json = False,
+) -> None:
+    """Keep pictures by a rule; every dropped one with its reason. Needs no model.
+
+    Example: beholder filter scores/ --where "mps.detail > 0" --top 0.2 -o kept/
+    """
+    from beholder.eval.filtering import Rule, default_score, filter_table  # noqa: PLC0415
+    from beholder.tables import ScoreTable  # noqa: PLC0415
+
+    table = ScoreTable(scores)
+    ranked_by = column or (default_score(table) if top is not None else "")
+    rule = Rule(where=where, top=top, score=ranked_by, by=by)
+    summary = filter_table(table, rule, out, pictures=pictures)
+    if json:
+        terminal.emit(summary.as_dict())
+    else:
+        terminal.say(summaries.filter_text(summary, out))
+
+
+@app.command()
+def rank(
+    scores: Scores,
+    by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "model",
+    column: Annotated[
+        str, typer.Option("--score", help="What is compared; the only reward's total if none.")
+    ] = "",
+    draws: Annotated[int, typer.Option(min=1, help="How often prompts are redrawn.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    json: Json = False,
+) -> None:
+    """Rank checkpoints: Bradley-Terry strength, win rate and mean, with paired 95 % intervals.
+
+    Example: beholder rank scores/ --by model --score mps.overall
+    """
+    from beholder.eval.filtering import default_score  # noqa: PLC0415
+    from beholder.eval.ranking import rank as compare  # noqa: PLC0415
+    from beholder.tables import ScoreTable  # noqa: PLC0415
+
+    table = ScoreTable(scores)
+    score = column or default_score(table)
+    result = compare(
+        table.arrays([by, "prompt", score]), score=score, by=by, draws=draws, seed=seed
+    )
+    if json:
+        terminal.emit(result.as_dict())
+    else:
+        terminal.say(summaries.ranking_text(result))
+
+
+@app.command()
+def report(
+    scores: Scores,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")],
+    reward: Annotated[
+        str, typer.Option("--reward", "-r", help="Whose columns; the only reward if none.")
+    ] = "",
+    judgements: Annotated[
+        Path | None, typer.Option(help="A folder of `beholder annotate import`.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "",
+    aspect: Annotated[str, typer.Option(help="What decides best, worst and rank.")] = "total",
+    explain: Annotated[
+        str, typer.Option(help="An MPS reward to load; it explains the best and worst pictures.")
+    ] = "",
+    title: Annotated[str, typer.Option(help="The headline.")] = "",
+    device: Device = None,
+) -> None:
+    """One self-contained HTML file: accuracy, ranking, best, worst, disagreements, word masks.
+
+    Example: beholder report scores/ --judgements judgements/ --by model -o report.html
+    """
+    from beholder.annotation.dataset import read_preferences  # noqa: PLC0415
+    from beholder.eval.filtering import default_score  # noqa: PLC0415
+    from beholder.eval.overview import Overview, overview  # noqa: PLC0415
+    from beholder.eval.report import write_report  # noqa: PLC0415
+    from beholder.tables import ScoreTable  # noqa: PLC0415
+
+    table = ScoreTable(scores)
+    name = reward or default_score(table).removesuffix(".total")
+    said = read_preferences(judgements) if judgements else ()
+    page = overview(table, name, Overview(judgements=said, by=by, aspect=aspect, title=title))
+    if explain:
+        page = terminal.explained(page, explain, device)
+    terminal.say(str(write_report(page, out)))
+
+
+@app.command()
+def evaluate(
+    reward: Annotated[str, typer.Argument(help="What `beholder.load` takes.")],
+    judgements: Annotated[Path, typer.Argument(help="A folder of `beholder annotate import`.")],
+    protocol: Annotated[Protocol, typer.Option(help="How pairs are counted.")] = "imagereward",
+    tie_threshold: Annotated[
+        float | None, typer.Option(help="Of the pickscore protocol, on |p1 - p0|.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Judgements on which the threshold is chosen otherwise.")
+    ] = None,
+    setting: Settings = [],  # noqa: B006
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Accuracy of a reward on people's pairs, each aspect with a 95 % interval over prompts.
+
+    Example: beholder evaluate runs/my-reward judgements/ --protocol imagereward
+    """
+    from beholder.annotation.dataset import read_preferences  # noqa: PLC0415
+    from beholder.eval.preference import evaluate as measure  # noqa: PLC0415
+
+    ((name, model),) = terminal.named_rewards([reward], setting, device).items()
+    result = measure(
+        model,
+        read_preferences(judgements),
+        protocol=protocol,
+        tie_threshold=tie_threshold,
+        validation=read_preferences(validation) if validation else (),
+    )
+    if json:
+        terminal.emit({"reward": name, **result.as_dict()})
+    else:
+        terminal.say(summaries.accuracy_text(name, result))
+
+
+@annotate.command("import")
+def import_judgements(
+    exports: Annotated[list[Path], typer.Argument(help="JSON exports, oldest first.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the data set.")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="JSONL or CSV that says which picture stood on which side.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder to which the server's picture paths are relative.")
+    ] = None,
+    aggregate: Annotated[
+        Literal["votes", "reliability"], typer.Option(help="How annotators are joined.")
+    ] = "votes",
+    embed: Annotated[bool, typer.Option(help="Store the pictures in the data set.")] = False,
+    salt: Annotated[
+        str | None, typer.Option(envvar="BEHOLDER_SALT", help="Makes annotator ids unguessable.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Judgements from Label Studio's JSON export of the pairwise template; doubts are flagged.
+
+    Example: beholder annotate import export.json --mapping mapping.jsonl --images media/ -o data/
+    """
+    from beholder.annotation.importing import import_export  # noqa: PLC0415
+
+    report = import_export(
+        exports,
+        out,
+        mapping=mapping,
+        images_root=images,
+        aggregate=aggregate,
+        embed=embed,
+        salt=salt,
+    )
+    if json:
+        terminal.emit(report.as_json())
+    else:
+        terminal.say(summaries.import_text(report, out))
+
+
+@annotate.command()
+def agreement(
+    judgements: Annotated[Path, typer.Argument(help="A folder of `beholder annotate import`.")],
+    json: Json = False,
+) -> None:
+    """Krippendorff's alpha of each aspect, agreement of each annotator, and side bias.
+
+    Example: beholder annotate agreement judgements/
+    """
+    from beholder.annotation.importing import agreement_report  # noqa: PLC0415
+
+    report = agreement_report(judgements)
+    if json:
+        terminal.emit(report.as_json())
+    else:
+        terminal.say(summaries.agreement_text(report))
+
+
+if __name__ == "__main__":
+    main()

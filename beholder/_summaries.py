@@ -1,0 +1,152 @@
+"""What the verbs tell a person: short texts and tables from the rooms' results."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beholder._terminal import interval, one_line, table
+
+if TYPE_CHECKING:
+    from beholder.annotation.agreement import AgreementReport
+    from beholder.annotation.label_studio import ImportReport
+    from beholder.eval.filtering import FilterSummary
+    from beholder.eval.preference import Evaluation
+    from beholder.eval.ranking import Ranking
+    from beholder.rewards import RewardCard
+    from beholder.rewards.scoring import Summary
+
+
+def card_text(card: RewardCard) -> str:
+    """A reward's card as a few lines."""
+    low, high = card.score_range
+    gradient = "differentiable" if card.differentiable else "no gradient"
+    lines = [
+        card.name,
+        f"  paper      {card.paper}",
+        f"  licence    code {card.code_license}, weights {card.weights_license}",
+        f"  weights    {card.weights or 'none'}",
+        f"  range      [{low:g}, {high:g}], {gradient}",
+    ]
+    if card.aspects:
+        lines.append(f"  aspects    {', '.join(card.aspects)}")
+    lines += [f"  note       {note}" for note in card.notes]
+    return "\n".join(lines)
+
+
+def score_text(summary: Summary, out: Path) -> str:
+    """How many rows were scored, and why some were not."""
+    lines = [
+        f"{out}: {summary.rows} rows, {summary.scored} scored now, {summary.skipped} before, "
+        f"{summary.failed} failed, {summary.seconds:.1f} s"
+    ]
+    for reward, codes in summary.errors.items():
+        lines += [f"  {reward}: {count} {code}" for code, count in sorted(codes.items())]
+    return "\n".join(lines)
+
+
+def accuracy_text(name: str, result: Evaluation) -> str:
+    """Accuracy by aspect, with its interval and counts."""
+    rows = [
+        [aspect, interval(a.accuracy, a.low, a.high), a.pairs, a.prompts, a.human_ties]
+        for aspect, a in result.aspects.items()
+    ]
+    lines = [
+        f"{name}, protocol {result.protocol}: {result.meaning}",
+        table(rows, ["aspect", f"accuracy [{result.level:.0%}]", "pairs", "prompts", "ties"]),
+    ]
+    if result.unreadable:
+        lines.append(
+            f"{len(result.unreadable)} pictures have no score; {result.pairs_left_out} pairs with "
+            "them do not count"
+        )
+        lines += [f"  {one_line(f'{k}: {v}')}" for k, v in list(result.unreadable.items())[:5]]
+    return "\n".join(lines)
+
+
+def import_text(report: ImportReport, out: Path) -> str:
+    """What became of the records of an export."""
+    lines = [
+        f"{out}: {report.comparisons} comparisons of {report.tasks} tasks, {report.clean} clean",
+        *(f"  {count} {flag}" for flag, count in report.flags.items()),
+    ]
+    rest = {
+        "drafts ignored": report.drafts,
+        "older versions replaced": report.superseded,
+        "records unreadable": report.unreadable,
+        "pictures missing": len(report.missing_pictures),
+        "pictures still on the server; give --images": report.pictures_on_server,
+    }
+    lines += [f"  {count} {text}" for text, count in rest.items() if count]
+    if report.problems:
+        lines.append(f"{len(report.problems)} problems, all in {out / 'report.json'}:")
+        lines += [f"  {one_line(f'{p.task_key}: {p.reason}')}" for p in report.problems[:5]]
+    return "\n".join(lines)
+
+
+def agreement_text(report: AgreementReport) -> str:
+    """Agreement by aspect, then each annotator against the others."""
+    rows = [
+        [
+            name,
+            a.answers,
+            a.tasks,
+            a.ties,
+            a.percent,
+            interval(a.alpha_nominal.value, a.alpha_nominal.low, a.alpha_nominal.high),
+            interval(a.alpha_ordinal.value, a.alpha_ordinal.low, a.alpha_ordinal.high),
+            interval(*_side(report, name)),
+        ]
+        for name, a in report.aspects.items()
+    ]
+    header = ["aspect", "answers", "tasks", "ties", "agree", "alpha nominal", "alpha ordinal"]
+    aspects = list(report.aspects)
+    people = [
+        [name, *(peers[a].agreement if a in peers else math.nan for a in aspects)]
+        for name, peers in report.annotators.items()
+    ]
+    return "\n\n".join(
+        [table(rows, [*header, "left"]), table(people, ["agrees with others", *aspects])]
+    )
+
+
+def ranking_text(result: Ranking) -> str:
+    """Checkpoints from strongest to weakest, then who is not told apart."""
+    rows = [
+        [
+            s.name,
+            interval(s.strength, s.strength_interval.low, s.strength_interval.high),
+            interval(s.win_rate, s.win_rate_interval.low, s.win_rate_interval.high),
+            interval(s.mean, s.mean_interval.low, s.mean_interval.high),
+            s.pictures,
+            s.missing,
+        ]
+        for s in result.standings
+    ]
+    header = [result.by, "strength", "win rate", f"mean {result.score}", "pictures", "missing"]
+    lines = [table(rows, header)]
+    lines += [
+        f"not told apart: {m.first} and {m.second}" for m in result.meetings if not m.told_apart
+    ]
+    lines.append(
+        f"{result.prompts} prompts; {result.level:.0%} intervals, paired bootstrap over prompts"
+    )
+    if result.left_out:
+        lines.append(f"{result.left_out} rows without {result.by} or prompt do not count")
+    return "\n".join(lines)
+
+
+def filter_text(summary: FilterSummary, out: Path) -> str:
+    """How many rows were kept, and why the others were not."""
+    ordered = sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"{out}: {summary.kept} of {summary.rows} rows kept, {summary.dropped} dropped"]
+    lines += [f"  {count} {one_line(reason)}" for reason, count in ordered]
+    if summary.pictures_missing:
+        lines.append(f"{summary.pictures_missing} kept pictures could not be linked or copied")
+    return "\n".join(lines)
+
+
+def _side(report: AgreementReport, aspect: str) -> tuple[float, float, float]:
+    bias = report.sides.get(aspect)
+    return (bias.left.value, bias.left.low, bias.left.high) if bias else (math.nan,) * 3

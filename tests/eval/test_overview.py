@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from beholder.errors import ConfigError
+from beholder.eval.overview import Overview, not_told_apart, overview
+from beholder.eval.ranking import rank
+from beholder.tables import ScoreTable
+from beholder.types import Preference
+
+CONFIG = {"reward": "mps", "weights": "abc", "beholder": "0", "alpha": "white"}
+MODELS = {"good": 3.0, "fair": 2.0, "poor": 1.0}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> ScoreTable:
+    rows = []
+    for k in range(6):
+        for model in MODELS:
+            path = tmp_path / f"{model}-{k}.png"
+            Image.fromarray(np.full((8, 8, 3), 40 * k, np.uint8)).save(path)
+            name = f"{model}-{k}"
+            rows.append({"key": name, "image": str(path), "prompt": f"p{k}", "model": model})
+    table = ScoreTable(tmp_path / "scores")
+    totals = [MODELS[row["model"]] + 0.1 * k for k, row in enumerate(rows)]
+    with table.writing() as writer:
+        writer.add_inputs(rows)
+        for reward, sign in (("mine", 1), ("clip", -1)):
+            writer.claim(reward, CONFIG)
+            keys: list[object] = [row["key"] for row in rows]
+            numbers: list[object] = [sign * value for value in totals]
+            none: list[object] = [None] * len(rows)
+            columns = {"key": keys, f"{reward}.total": numbers, f"{reward}.error": none}
+            writer.add_scores(reward, columns)
+    return table
+
+
+def judgements(folder: Path) -> list[Preference]:
+    return [
+        Preference(
+            key=str(k),
+            prompt=f"p{k}",
+            first=str(folder / f"good-{k}.png"),
+            second=str(folder / f"poor-{k}.png"),
+            p_first={"overall": 1.0 if k else 0.0},
+        )
+        for k in range(6)
+    ]
+
+
+def test_an_overview_holds_accuracy_of_the_reward_and_of_its_baselines(
+    table: ScoreTable, tmp_path: Path
+) -> None:
+    report = overview(table, "mine", Overview(judgements=judgements(tmp_path), by="model"))
+    found = {(row.method, row.baseline): row.accuracy for row in report.accuracy}
+    assert found == {("mine", False): 5 / 6, ("clip", True): 1 / 6}
+    assert report.protocol["weights"] == "abc"
+    assert "imagereward" in report.protocol["accuracy"]
+    assert [row.name for row in report.ranking] == ["good", "fair", "poor"]
+    assert [d.prompt for d in report.disagreements] == ["p0"]
+    assert any(method.startswith("MPS") for method in report.methods)
+
+
+def test_without_judgements_and_groups_only_pictures_are_shown(table: ScoreTable) -> None:
+    report = overview(table, "mine")
+    assert (list(report.accuracy), list(report.ranking), list(report.disagreements)) == ([], [], [])
+    assert len(report.best) == 6
+
+
+def test_an_unknown_reward_or_column_is_named(table: ScoreTable) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'mine'"):
+        overview(table, "mines")
+    with pytest.raises(ConfigError, match="did you mean 'model'"):
+        overview(table, "mine", Overview(by="modle"))
+
+
+def test_checkpoints_that_cannot_be_told_apart_are_grouped() -> None:
+    generator = np.random.default_rng(0)
+    same = generator.normal(size=(2, 40))
+    columns = {
+        "model": ["a"] * 40 + ["b"] * 40 + ["c"] * 40,
+        "prompt": [str(k) for _ in range(3) for k in range(40)],
+        "r.total": np.concatenate([same[0], same[1], same[0] - 9]),
+    }
+    ranking = rank(columns, score="r.total")
+    assert [sorted(group) for group in not_told_apart(ranking)] == [["a", "b"]]
