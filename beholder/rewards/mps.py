@@ -28,7 +28,6 @@ from beholder.rewards._base import (
 )
 from beholder.rewards._cross import CrossModel
 from beholder.rewards._mask import (
-    Mask,
     Padding,
     Scope,
     check_rule,
@@ -112,10 +111,10 @@ class MPS(Reward):
         cross: Mapping[str, object] | None = None,
         conditions: Mapping[str, str] | None = None,
         threshold: float = 0.3,
-        scope: Scope = "sample",
-        mask: Mask = "hard",
-        padding: Padding = "keep",
-        condition_padding: Padding = "keep",
+        scope: str = "sample",
+        mask: str = "hard",
+        padding: str = "keep",
+        condition_padding: str = "keep",
     ) -> None:
         super().__init__()
         check_rule(threshold, scope=scope, mask=mask, paddings=(padding, condition_padding))
@@ -124,10 +123,10 @@ class MPS(Reward):
         self.cross_model = CrossModel(**cast("Any", self.cross))
         self.conditions = _check_conditions(conditions or default_conditions())
         self.threshold = threshold
-        self.scope = scope
+        self.scope = cast("Scope", scope)
         self.mask = mask
-        self.padding = padding
-        self.condition_padding = condition_padding
+        self.padding = cast("Padding", padding)
+        self.condition_padding = cast("Padding", condition_padding)
         self.soft_power = nn.Parameter(torch.zeros(())) if mask == "soft" else None
         vars(self)["card"] = replace(type(self).card, aspects=tuple(self.conditions))
 

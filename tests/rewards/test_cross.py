@@ -95,6 +95,14 @@ def test_a_rotation_keeps_lengths_and_products_depend_on_distance_alone() -> Non
     torch.testing.assert_close(turned_q[1] @ turned_k[3], turned_q[3] @ turned_k[5])
 
 
+def test_positions_stay_exact_in_low_precision() -> None:
+    rotary, values = Rotary(64), torch.randn(257, 64)
+    expected = rotary(values)
+    low = rotary.bfloat16()(values.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), expected, atol=0.05, rtol=0)
+
+
 def test_multi_query_attention_is_the_attention_of_each_head_to_the_same_key() -> None:
     query, key, value = torch.randn(2, 3, 8), torch.randn(2, 5, 4), torch.randn(2, 5, 4)
     bias = torch.randn(2, 5)

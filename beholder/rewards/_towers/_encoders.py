@@ -153,12 +153,13 @@ class TextEncoder(nn.Module):
 
     @override
     def get_extra_state(self) -> Tensor:
-        return torch.tensor(list(self._saved.encode()), dtype=torch.uint8)
+        text = bytearray(self._saved.encode())
+        return torch.frombuffer(text, dtype=torch.uint8) if text else torch.empty(0).byte()
 
     @override
     def set_extra_state(self, state: Tensor) -> None:
         if len(state):
-            self._take_tokenizer(bytes(state.tolist()).decode())
+            self._take_tokenizer(state.cpu().numpy().tobytes().decode())
 
     @property
     def _ready(self) -> Any:
