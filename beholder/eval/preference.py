@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,9 @@ from beholder.types import Edges, Preference, Scores
 TIE_THRESHOLDS = tuple(k / 10 for k in range(11))
 """From which the pickscore protocol chooses."""
 
-PROTOCOLS = {
+ProtocolName = Literal["imagereward", "hpdv2", "pickscore"]
+"""What typed configurations write; the functions take any text and refuse what is unknown."""
+PROTOCOLS: Mapping[str, str] = {
     "imagereward": "pairs ordered as people order them / pairs without a human tie; "
     "an equal prediction is wrong; micro average",
     "hpdv2": "1 - strict inversions / pairs for each prompt, mean over prompts; ties cost nothing",
