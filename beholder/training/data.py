@@ -47,6 +47,15 @@ class Dropped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Pairs to learn from, pairs to judge by, and pairs that can serve for neither."""
+
+    training: list[Preference]
+    held_out: list[Preference]
+    dropped: list[Dropped]
+
+
 def make_batch(preferences: Sequence[Preference], aspects: Collection[str]) -> Batch:
     """The pairs as one batch; of their answers, those for `aspects`."""
     nodes: dict[tuple[str, str], int] = {}
@@ -121,6 +130,35 @@ def in_order(
         make_batch([preferences[k] for k in order[at : at + pairs]], aspects)
         for at in range(0, len(order), pairs)
     ]
+
+
+def divide(
+    preferences: Sequence[Preference],
+    evaluation: Sequence[Preference] | None,
+    aspects: Collection[str],
+    unreadable: Mapping[str, str],
+    *,
+    share: float,
+    seed: int,
+) -> Sides:
+    """Pairs to learn from and to judge by, without those that cannot be used.
+
+    Without an `evaluation`, prompts are held out as `split_by_prompt` does; none if `share` is 0.
+    Raises DataError if no pair is left to learn from, or none to judge by that is not a tie.
+    """
+    training, dropped = usable(preferences, aspects, unreadable)
+    held_out: list[Preference] = []
+    if evaluation is not None:
+        held_out, more = usable(evaluation, aspects, unreadable)
+        dropped += more
+    elif share > 0 and training:
+        training, held_out = split_by_prompt(training, share, seed)
+    if not training:
+        raise DataError(f"no pair is left to learn from; dropped: {counts(dropped)}")
+    answers = (p for row in held_out for a, p in row.p_first.items() if a in aspects)
+    if (evaluation is not None or share > 0) and all(p == 0.5 for p in answers):
+        raise DataError("no held-out pair has an answer that is not a tie; give an evaluation set")
+    return Sides(training, held_out, dropped)
 
 
 def usable(

@@ -110,6 +110,12 @@ def chosen_precision(precision: str, device: torch.device) -> str:
     return precision
 
 
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """A context that computes in "fp32", "bf16" or "fp16"."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
 class _Run(Generic[Batch]):
     """One call of `fit`."""
 
@@ -127,7 +133,7 @@ class _Run(Generic[Batch]):
         self._config = config
         self._folder = folder
         self._processes = processes
-        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        self._precision = precision
         self._journal: Journal | None = None
         self.learner = Learner(module, config, precision)
         self.progress = Progress()
@@ -259,8 +265,7 @@ class _Run(Generic[Batch]):
         _LOG.info("going on after step %d", self.progress.step)
 
     def _autocast(self) -> torch.autocast:
-        kind, dtype = self._processes.device.type, self._dtype
-        return torch.autocast(kind, dtype, enabled=dtype is not None)
+        return autocast(self._precision, self._processes.device)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -38,6 +39,12 @@ class Processes:
     def wait(self) -> None:
         """Wait until every process is here."""
         self._accelerator.wait_for_everyone()
+
+    def union(self, own: Mapping[str, str]) -> dict[str, str]:
+        """The entries that any process has."""
+        from accelerate.utils import gather_object  # noqa: PLC0415
+
+        return dict(cast("list[tuple[str, str]]", gather_object(list(own.items()))))
 
     def _reduce(self, tensor: Tensor, how: str) -> Tensor:
         if self.count == 1:

@@ -10,4 +10,5 @@ def test_one_process_is_the_main_one_and_shares_with_itself() -> None:
     value = torch.tensor([1.0, 2.0])
     assert torch.equal(alone.mean(value), value)
     assert torch.equal(alone.sum(value), value)
+    assert alone.union({"a": "b"}) == {"a": "b"}
     alone.wait()

@@ -1,0 +1,173 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import beholder
+from beholder.errors import ConfigError, DataError
+from beholder.rewards import Reward
+from beholder.training.journal import read_journal
+from beholder.training.learner import FitConfig
+from beholder.training.reward import RewardTraining, aspect_weights, train_reward
+from beholder.types import Preference
+from tests.training.brightness import FIT, MPS_OPTIONS, preferences
+
+
+def config(folder: Path, **changes: Any) -> RewardTraining:
+    fit = FitConfig(**{"steps": 4, **FIT, **changes.pop("fit", {})})
+    given = {"options": MPS_OPTIONS, "device": "cpu", "pairs_per_batch": 8}
+    given |= {"run": str(folder / "run"), **changes}
+    return RewardTraining(fit=fit, **given)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def scores_of(reward: Reward, pairs: list[Preference]) -> torch.Tensor:
+    return reward.score([p.first for p in pairs[:5]], [p.prompt for p in pairs[:5]]).total
+
+
+def test_brightness_is_learned_and_the_folder_gives_the_reward_back(tmp_path: Path) -> None:
+    pairs, others = preferences(tmp_path), preferences(tmp_path, prompts=10, seed=1)
+    run = train_reward(config(tmp_path, fit={"steps": 40}), pairs, others)
+    summary = read(run / "summary.json")
+    assert summary["metrics"]["eval/accuracy"] >= 0.9
+    assert summary["metrics"]["eval/accuracy_detail"] >= 0.9
+    assert summary["pairs"] == {"training": 36, "held_out": 30}
+    before = read_journal(run / "metrics.jsonl")[0]
+    assert before["step"] == 0
+    assert before["eval/accuracy"] < summary["metrics"]["eval/accuracy"]
+    assert {p.name for p in run.iterdir()} >= {
+        "checkpoints",
+        "config.json",
+        "config.yaml",
+        "dropped.json",
+        "inputs.yaml",
+        "metrics.jsonl",
+        "model.safetensors",
+        "summary.json",
+        "tensorboard",
+        "versions.json",
+    }
+    assert torch.__version__.startswith(read(run / "versions.json")["torch"])
+    one, two = beholder.load(str(run)), beholder.load(str(run))
+    bright, dark = pairs[0].first, pairs[0].second
+    if pairs[0].p_first["overall"] == 0:
+        bright, dark = dark, bright
+    total = one.score([bright, dark], pairs[0].prompt).total
+    assert total[0] > total[1]
+    assert torch.equal(total, two.score([bright, dark], pairs[0].prompt).total)
+
+
+@pytest.mark.parametrize("train", ["head", "last_blocks", "lora", "all"])
+def test_the_saved_weights_score_to_the_bit_as_the_trained_ones(
+    tmp_path: Path, train: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = preferences(tmp_path, prompts=4)
+    saved: list[Reward] = []
+    original = Reward.save_pretrained
+    monkeypatch.setattr(
+        Reward, "save_pretrained", lambda self, folder: (saved.append(self), original(self, folder))
+    )
+    run = train_reward(config(tmp_path, train=train, last_blocks=1, lora_rank=2), pairs)
+    loaded = beholder.load(str(run))
+    assert torch.equal(scores_of(loaded, pairs), scores_of(saved[0], pairs))
+
+
+def test_kept_features_give_the_loss_of_features_computed_each_time(tmp_path: Path) -> None:
+    pairs = preferences(tmp_path, prompts=6)
+    losses = []
+    for cache in (True, False):
+        given = config(tmp_path, run=str(tmp_path / str(cache)), cache_features=cache)
+        run = train_reward(given, pairs)
+        losses.append([row for row in read_journal(run / "metrics.jsonl") if "eval/loss" in row])
+    for kept, computed in zip(*losses, strict=True):
+        assert kept["eval/loss"] == pytest.approx(computed["eval/loss"], abs=1e-6)
+        assert kept["eval/accuracy"] == computed["eval/accuracy"]
+
+
+def test_a_reward_without_towers_trains_as_a_whole(tmp_path: Path) -> None:
+    pairs = preferences(tmp_path, prompts=12)
+    given = config(tmp_path, reward="tiny", options={}, train="all", fit={"steps": 60})
+    run = train_reward(given, pairs)
+    metrics = read(run / "summary.json")["metrics"]
+    assert metrics["eval/accuracy"] > 0.8
+    with pytest.raises(ConfigError, match="use train='all'"):
+        train_reward(config(tmp_path, reward="tiny", options={}, run=str(tmp_path / "b")), pairs)
+
+
+def test_a_run_started_again_changes_nothing_and_another_one_is_refused(tmp_path: Path) -> None:
+    pairs = preferences(tmp_path, prompts=4)
+    run = train_reward(config(tmp_path), pairs)
+    before = (run / "model.safetensors").read_bytes()
+    train_reward(config(tmp_path), pairs)
+    assert (run / "model.safetensors").read_bytes() == before
+    with pytest.raises(ConfigError, match=r"fit\.learning_rate was 0\.003, now 0\.5"):
+        train_reward(config(tmp_path, fit={"learning_rate": 0.5}), pairs)
+    with pytest.raises(ConfigError, match="preferences was"):
+        train_reward(config(tmp_path), pairs[:-1])
+
+
+def test_a_run_folder_that_was_moved_goes_on(tmp_path: Path) -> None:
+    pairs = preferences(tmp_path, prompts=4)
+    run = train_reward(config(tmp_path), pairs)
+    moved = run.rename(tmp_path / "moved")
+    train_reward(config(tmp_path, run=str(moved)), pairs)
+    assert yaml.safe_load((moved / "config.yaml").read_text())["fit"]["steps"] == 4
+
+
+def test_pairs_that_cannot_be_used_are_dropped_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = preferences(tmp_path, prompts=6)
+    Path(pairs[0].first).write_bytes(Path(pairs[0].first).read_bytes()[:100])
+    with caplog.at_level("WARNING"):
+        run = train_reward(config(tmp_path), pairs)
+    told = read(run / "dropped.json")
+    assert told["counts"] == {"truncated": 2}
+    assert {row["key"] for row in told["rows"]} == {pairs[0].key, pairs[1].key}
+    assert "2 pairs cannot be used (2 truncated)" in caplog.text
+    assert sum(read(run / "summary.json")["pairs"].values()) == len(pairs) - 2
+
+
+def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
+    answer = {"overall": 1.0}
+    missing = Preference(key="a", prompt="x", first="no.png", second="nor.png", p_first=answer)
+    with pytest.raises(DataError, match="'missing': 1"):
+        train_reward(config(tmp_path), [missing])
+
+
+def test_an_evaluation_set_takes_the_place_of_prompts_held_out(tmp_path: Path) -> None:
+    pairs = preferences(tmp_path, prompts=4)
+    others = preferences(tmp_path, prompts=2, seed=1)
+    run = train_reward(config(tmp_path), pairs, others)
+    assert read(run / "summary.json")["pairs"] == {"training": 12, "held_out": 6}
+
+
+def test_without_evaluation_the_last_weights_are_kept(tmp_path: Path) -> None:
+    run = train_reward(config(tmp_path, held_out_share=0.0), preferences(tmp_path, prompts=2))
+    summary = read(run / "summary.json")
+    assert summary["best_step"] == summary["steps"] == 4
+    assert summary["metrics"] == {}
+
+
+def test_aspects_weigh_1_unless_told_and_must_be_scored() -> None:
+    reward = beholder.load("tiny")
+    assert aspect_weights(reward, {"detail": 2.0, "overall": 0.0}) == {
+        "aesthetics": 1.0,
+        "detail": 2.0,
+        "alignment": 1.0,
+    }
+    with pytest.raises(ConfigError, match="did you mean 'alignment'"):
+        aspect_weights(reward, {"alignmnt": 1.0})
+    with pytest.raises(ConfigError, match="nothing to learn"):
+        aspect_weights(reward, dict.fromkeys(reward.card.aspects, 0.0))
+
+
+def test_a_share_of_everything_is_refused() -> None:
+    with pytest.raises(ConfigError, match="held_out_share must be at least 0 and below 1"):
+        RewardTraining(held_out_share=1.0)
