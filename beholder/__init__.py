@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from beholder.rewards import RewardCard as RewardCard
     from beholder.rewards import load as load
     from beholder.rewards import names as names
+    from beholder.rewards.scoring import score as score
     from beholder.tables import ScoreTable as ScoreTable
     from beholder.types import Comparison as Comparison
     from beholder.types import Edges as Edges

@@ -54,7 +54,7 @@ def main() -> None:
     terminal.run(app)
 
 
-def show_version(wanted: bool) -> None:
+def show_version(wanted: bool | None) -> None:
     """Print the version and stop."""
     if wanted:
         terminal.say(__version__)
@@ -65,9 +65,9 @@ def show_version(wanted: bool) -> None:
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
     version: Annotated[
-        bool,
+        bool | None,
         typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
-    ] = False,
+    ] = None,
 ) -> None:
     """Human-preference rewards for generated pictures: annotate, train, score, filter, rank."""
     if debug:

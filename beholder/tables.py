@@ -56,7 +56,9 @@ class ScoreTable:
 
     @property
     def columns(self) -> list[str]:
-        """Names of all columns: the inputs', then each reward's."""
+        """Names of all columns, the inputs' first; DataError if there is no table here."""
+        if not self._inputs.paths():
+            raise self._absence()
         scores = [c for name in self.rewards for c in self._scores(name).columns() if c != KEY]
         return [*self._inputs.columns(), *scores]
 
@@ -73,11 +75,11 @@ class ScoreTable:
             ConfigError: if a column is unknown.
             DataError: if there is no table here, or a shard is damaged or not ours.
         """
+        wanted = self.columns if columns is None else list(columns)
         inputs = self._inputs.read()
         if inputs is None:
-            raise DataError(f"{self.folder} holds no score table; `beholder score` writes one")
+            raise self._absence()
         _refuse_repeats(inputs, self.folder)
-        wanted = self.columns if columns is None else list(columns)
         for reward in self.rewards:
             if any(name.startswith(f"{reward}.") for name in wanted):
                 scores = self._scores(reward).read()
@@ -131,6 +133,9 @@ class ScoreTable:
             for left_over in self.folder.rglob(".*.parquet.tmp"):
                 left_over.unlink()
             yield TableWriter(self)
+
+    def _absence(self) -> DataError:
+        return DataError(f"{self.folder} holds no score table; `beholder score` writes one")
 
     def _refuse_foreign_folder(self) -> None:
         if self.folder.is_file():

@@ -40,8 +40,11 @@ def write_comparisons(comparisons: Sequence[Comparison], folder: Path) -> None:
 
 
 def read_comparisons(folder: Path) -> list[Comparison]:
-    """What `write_comparisons` wrote; DataError if the folder is another's or damaged."""
-    rows = read_rows(folder, _COMPARISON, {"ranks_": ["int32"]}, "write_comparisons")
+    """What `write_comparisons` wrote; DataError if the folder is another's or damaged.
+
+    `folder` may also be the one that `import_export` wrote, which holds it.
+    """
+    rows = read_rows(_inside(folder, "comparisons"), _COMPARISON, {"ranks_": ["int32"]}, "write_comparisons")
     return [_comparison(row) for row in rows]
 
 
@@ -66,12 +69,18 @@ def write_preferences(
 def read_preferences(folder: Path, *, pictures: Path | None = None) -> list[Preference]:
     """What `write_preferences` wrote; DataError if the folder is another's or damaged.
 
+    `folder` may also be the one that `import_export` wrote, which holds it.
     Embedded pictures are unpacked once, named by their content, into `pictures` (by default
     `folder/pictures`), and the preferences name those files.
     """
     numbers: Columns = {"p_": "float64", "votes_": "int32"}
+    folder = _inside(folder, "preferences")
     rows = read_rows(folder, _PREFERENCE, numbers, "write_preferences")
     return [_preference(row, pictures or folder / "pictures") for row in rows]
+
+
+def _inside(folder: Path, name: str) -> Path:
+    return folder / name if (folder / name).is_dir() else folder
 
 
 def _comparison_row(comparison: Comparison, aspects: Sequence[str]) -> Row:

@@ -119,11 +119,10 @@ def select(rows: Iterable[Row], rule: Rule) -> list[str | None]:
 
 def default_score(table: ScoreTable) -> str:
     """The total of the table's only reward; ConfigError if there are several."""
-    if len(table.rewards) != 1:
-        raise ConfigError(
-            f"name the column that ranks the top; there are {', '.join(table.rewards) or 'none'}"
-        )
-    return f"{table.rewards[0]}.total"
+    totals = [name for name in table.columns if name.endswith(".total")]
+    if len(totals) != 1:
+        raise ConfigError(f"name the column that counts, one of: {', '.join(totals) or 'none'}")
+    return totals[0]
 
 
 def filter_table(

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from beholder import _summaries as summaries
+from beholder.annotation.label_studio import ImportReport, Problem
+from beholder.eval.filtering import FilterSummary, Rule
+from beholder.eval.preference import evaluate
+from beholder.eval.ranking import rank
+from beholder.eval.table_scores import TableScores
+from beholder.rewards import names, reward_class
+from beholder.rewards.scoring import Summary
+from beholder.types import Preference
+
+ROWS = [
+    {"key": "a", "image": "/p/a.png", "prompt": "x", "r.total": 2.0},
+    {"key": "b", "image": "/p/b.png", "prompt": "x", "r.total": 1.0},
+]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_card_names_its_paper_and_licences(name: str) -> None:
+    card = reward_class(name).card
+    text = summaries.card_text(card)
+    assert card.paper in text
+    assert f"code {card.code_license}, weights {card.weights_license}" in text
+
+
+def test_failed_rows_are_counted_by_reward_and_code() -> None:
+    summary = Summary(
+        rows=5, scored=3, skipped=2, failed=1, errors={"mps": {"truncated": 1}}, seconds=2.0
+    )
+    assert summaries.score_text(summary, Path("scores")) == (
+        "scores: 5 rows, 3 scored now, 2 before, 1 failed, 2.0 s\n  mps: 1 truncated"
+    )
+
+
+def test_accuracy_stands_with_its_interval_protocol_and_lost_pairs() -> None:
+    pairs = [
+        Preference(key=k, prompt="x", first="/p/a.png", second=second, p_first={"overall": 1.0})
+        for k, second in (("1", "/p/b.png"), ("2", "/p/lost.png"))
+    ]
+    text = summaries.accuracy_text("r", evaluate(TableScores(ROWS, "r"), pairs, draws=10))
+    assert "protocol imagereward" in text
+    assert "overall  1.000 [1.000, 1.000]" in text
+    assert "1 pictures have no score; 1 pairs with them do not count" in text
+
+
+def test_an_import_names_its_problems() -> None:
+    problem = Problem("pair-7", "id", "no prompt")
+    report = ImportReport(tasks=2, comparisons=1, clean=1, flags={"skipped": 1}, problems=[problem])
+    text = summaries.import_text(report, Path("out"))
+    assert "1 comparisons of 2 tasks, 1 clean" in text
+    assert "pair-7: no prompt" in text
+
+
+def test_a_ranking_says_who_is_not_told_apart() -> None:
+    columns: dict[str, list[object]] = {
+        "model": ["a", "b"] * 3,
+        "prompt": [0, 0, 1, 1, 2, 2],
+        "s": [1, 2, 2, 1, 1, 1],
+    }
+    text = summaries.ranking_text(rank(columns, score="s", draws=20))
+    assert "not told apart: a and b" in text
+    assert "3 prompts" in text
+
+
+def test_the_commonest_reason_comes_first() -> None:
+    summary = FilterSummary(
+        rows=6, kept=3, dropped=3, reasons={"b": 1, "a": 2}, pictures_missing=1, rule=Rule()
+    )
+    assert summaries.filter_text(summary, Path("kept")).splitlines() == [
+        "kept: 3 of 6 rows kept, 3 dropped",
+        "  2 a",
+        "  1 b",
+        "1 kept pictures could not be linked or copied",
+    ]

@@ -1,0 +1,168 @@
+"""Every verb as a user calls it: real files in, tables and pages out, exit codes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from beholder.__main__ import main
+from beholder.tables import ScoreTable
+from tests.odd_pictures import write_odd_pictures
+
+EXPORT = Path(__file__).parent / "data/label_studio/export_pairwise.json"
+
+
+class Shell:
+    """Runs the command line in this process; keeps what it printed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        self.out = self.err = ""
+
+    def __call__(self, *words: object) -> int:
+        self._monkeypatch.setattr("sys.argv", ["beholder", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        self.out, self.err = self._capsys.readouterr()
+        return int(stop.value.code or 0)
+
+    def json(self, *words: object, code: int = 0) -> dict[str, object]:
+        assert self(*words, "--json") == code
+        loaded: dict[str, object] = json.loads(self.out)
+        return loaded
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
+def write_pictures(folder: Path, names: Sequence[str], seed: int = 0) -> None:
+    generator = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        pixels = generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    """A manifest of three checkpoints, eight prompts each."""
+    write_pictures(tmp_path / "p", [f"{m}-{k}.png" for m in "abc" for k in range(8)])
+    manifest = tmp_path / "manifest.csv"
+    rows = [f"p/{m}-{k}.png,prompt {k},{m}" for m in "abc" for k in range(8)]
+    manifest.write_text("\n".join(["image,prompt,model", *rows]) + "\n", encoding="utf-8")
+    return manifest
+
+
+@pytest.fixture
+def scores(checkpoints: Path, shell: Shell) -> Path:
+    folder = checkpoints.parent / "scores"
+    assert shell("score", checkpoints, "-r", "tiny", "-r", "other=tiny", "-o", folder) == 0
+    return folder
+
+
+def test_every_odd_or_broken_picture_has_its_row(tmp_path: Path, shell: Shell) -> None:
+    pictures = write_odd_pictures(tmp_path / "odd")
+    assert len(pictures) >= 30
+    manifest = tmp_path / "manifest.jsonl"
+    lines = [json.dumps({"image": f"odd/{p.name}", "prompt": "a cat"}) for p in pictures]
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    summary = shell.json("score", manifest, "-r", "tiny", "-o", tmp_path / "scores", code=3)
+    rows = list(ScoreTable(tmp_path / "scores").rows())
+    assert summary["rows"] == len(rows) == len(pictures)
+    for picture, row in zip(pictures, rows, strict=True):
+        assert row["key"] == f"odd/{picture.name}" or not picture.name.isprintable()
+        assert (row["tiny.total"] is not None) == picture.must_score, picture.name
+        assert (row["tiny.error"] is None) == picture.must_score, picture.name
+        if picture.code is not None:
+            assert str(row["tiny.error"]).partition(":")[0] == picture.code, picture.name
+    assert summary["failed"] == sum(not p.must_score for p in pictures)
+
+
+def test_a_second_score_has_nothing_to_do(checkpoints: Path, scores: Path, shell: Shell) -> None:
+    again = shell.json("score", checkpoints, "-r", "tiny", "-r", "other=tiny", "-o", scores)
+    assert (again["scored"], again["skipped"]) == (0, 24)
+
+
+def test_filter_accounts_for_every_row(scores: Path, shell: Shell) -> None:
+    out = scores.parent / "kept"
+    rule = ["--where", "tiny.total > -9", "--top", "2", "--score", "tiny.total", "--by", "prompt"]
+    summary = shell.json("filter", scores, *rule, "-o", out, "--pictures", "link")
+    assert (summary["kept"], summary["dropped"]) == (16, 8)
+    assert len(list((out / "pictures").rglob("*.png"))) == 16
+    assert shell("filter", scores, "--where", "tiny.totl > 0", "-o", scores.parent / "x") == 2
+    assert "did you mean 'tiny.total'" in shell.err
+
+
+def test_rank_compares_checkpoints(scores: Path, shell: Shell) -> None:
+    result = shell.json("rank", scores, "--by", "model", "--score", "tiny.total", "--draws", "50")
+    standings = result["standings"]
+    assert isinstance(standings, list)
+    assert sorted(s["name"] for s in standings) == ["a", "b", "c"]
+    assert shell("rank", scores, "--by", "model", "--score", "tiny.total") == 0
+    assert "strength" in shell.out
+    assert shell("rank", scores, "--by", "model") == 2
+    assert "tiny" in shell.err
+
+
+def test_report_writes_one_page(scores: Path, shell: Shell) -> None:
+    page = scores.parent / "report.html"
+    assert shell("report", scores, "-r", "tiny", "--by", "model", "-o", page) == 0
+    assert page.read_text(encoding="utf-8").count("<html") == 1
+    assert shell("report", scores, "-r", "tiny", "--explain", "tiny", "-o", page) == 2
+    assert "explains nothing" in shell.err
+
+
+def test_judgements_go_from_an_export_to_an_accuracy(tmp_path: Path, shell: Shell) -> None:
+    tasks = json.loads(EXPORT.read_text(encoding="utf-8"))
+    sides = [task["data"][side] for task in tasks for side in ("image_left", "image_right")]
+    names = sorted({str(side).partition("?d=")[2] for side in sides})
+    write_pictures(tmp_path / "media/gen", [Path(name).name for name in names])
+    out = tmp_path / "judgements"
+    summary = shell.json("annotate", "import", EXPORT, "--images", tmp_path / "media", "-o", out)
+    assert (summary["tasks"], summary["annotations"]) == (10, 29)
+    assert summary["flags"]["skipped"] == 2  # type: ignore[index]
+    assert shell("annotate", "agreement", out) == 0
+    assert "alpha ordinal" in shell.out
+    result = shell.json("evaluate", "tiny", out, "--protocol", "hpdv2")
+    assert set(result["aspects"]) == {"aesthetics", "detail", "alignment", "overall"}  # type: ignore[call-overload]
+    assert shell("evaluate", "tiny", out) == 0
+    assert "protocol imagereward" in shell.out
+    assert shell("evaluate", "tiny", out, "--protocol", "pickscore") == 2
+
+
+def test_the_catalogue_lists_every_reward(shell: Shell) -> None:
+    assert shell("rewards") == 0
+    assert "CVPR 2024" in shell.out
+    assert shell("rewards", "--json") == 0
+    assert [card["name"] for card in json.loads(shell.out)] == ["clipscore", "mps", "tiny"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["score", "/nowhere", "-r", "tiny", "-o", "x"], 1, "/nowhere does not exist"),
+        (["score", ".", "-r", "tini", "-o", "x"], 2, "did you mean 'tiny'"),
+        (["score", ".", "-r", "tiny", "--set", "tiny.sead=1", "-o", "x"], 2, "sead"),
+        (["score", "."], 2, "Missing option"),
+        (["filter", "nothing", "-o", "x", "--where", "a > 1"], 1, "score table"),
+        (["annotate", "import", "nothing.json", "-o", "x"], 1, "nothing.json"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    words: list[str],
+    code: int,
+    says: str,
+    shell: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_pictures(tmp_path / "here", ["a.png"])
+    monkeypatch.chdir(tmp_path / "here")
+    assert shell(*words) == code
+    assert says in shell.err
+    assert "Traceback" not in shell.err
