@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from beholder.errors import ImageError
@@ -60,15 +60,14 @@ def channels_first(values: Array) -> Shaped[Tensor, "c h w"]:
     return torch.from_numpy(np.require(native, requirements=["C", "W"])).permute(2, 0, 1)
 
 
-def pixels_of(values: Tensor, alpha: Alpha, limits: Limits) -> Tensor:
+def pixels_of(values: Tensor, alpha: Alpha) -> Tensor:
     """Three channels of uint8, or float32 in [0, 1], from a tensor (1 | 3 | 4, h, w).
 
-    Raises ImageError "shape", "dtype", "range", "non-finite", "too-large" or "aspect".
+    Raises ImageError "shape", "dtype", "range" or "non-finite".
     """
     if values.ndim != 3 or values.shape[0] not in {1, 3, 4}:
         hint = "; permute(2, 0, 1) puts channels first" if values.shape[2:] in {(3,), (4,)} else ""
         raise ImageError("shape", f"expected (1 | 3 | 4, h, w){hint}")
-    check_size(values.shape[2], values.shape[1], limits)
     return opaque(scaled(values), alpha)
 
 
@@ -96,7 +95,8 @@ def scaled(values: Shaped[Tensor, "c h w"]) -> Shaped[Tensor, "c h w"]:
     if values.dtype == torch.bool:
         return values.to(torch.uint8) * 255
     if values.dtype == torch.uint16:
-        return ((values.to(torch.int32) + 128) // 257).to(torch.uint8)
+        eight_bit = (values.cpu().numpy().astype(np.uint32) + 128) // 257
+        return torch.from_numpy(eight_bit.astype(np.uint8)).to(values.device)
     if values.is_floating_point():
         return _unit(values.float())
     raise ImageError("dtype", _dtype_advice())
@@ -117,24 +117,38 @@ def _unit(values: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
 
 
 def opaque(values: Shaped[Tensor, "c h w"], alpha: Alpha) -> Shaped[Tensor, "3 h w"]:
-    """Three channels: grey repeated, alpha composited over its background or dropped."""
+    """Three channels: grey repeated, alpha composited over its background or dropped.
+
+    colour * alpha + background * (1 - alpha), of which 8-bit values take the nearest integer.
+    """
     if values.shape[0] < 4:
         return values.expand(3, -1, -1)
     if alpha == "drop":
         return values[:3]
-    # strips keep the wide integers of a large picture out of memory
-    strips = values.split(_STRIP_ROWS, dim=1)
-    return torch.cat([_composite(strip, float(alpha == "white")) for strip in strips], dim=1)
-
-
-def _composite(values: Shaped[Tensor, "4 h w"], background: float) -> Shaped[Tensor, "3 h w"]:
-    """Mix colour * alpha + background * (1 - alpha); 8-bit values are rounded to nearest."""
-    colour, alpha = values[:3], values[3]
+    background = float(alpha == "white")
     if values.is_floating_point():
-        return colour * alpha + background * (1 - alpha)
-    colour, alpha = colour.to(torch.int32), alpha.to(torch.int32)
-    mixed = colour * alpha + int(255 * background) * (255 - alpha)
-    return ((mixed + 127) // 255).to(torch.uint8)
+        return values[:3] * values[3] + background * (1 - values[3])
+    return _composite(values, int(255 * background))
+
+
+def _composite(values: UInt8[Tensor, "4 h w"], background: int) -> UInt8[Tensor, "3 h w"]:
+    # numpy, as torch would start a team of threads in each decoding thread
+    layers = values.cpu().numpy()
+    mixed = np.empty((*layers.shape[1:], 3), np.uint8)
+    for top in range(0, len(mixed), _STRIP_ROWS):  # wide integers of a whole picture are large
+        rows = slice(top, top + _STRIP_ROWS)
+        alpha = layers[3, rows].astype(np.uint16)
+        behind = (255 - alpha) * np.uint16(background)
+        for channel in range(3):
+            mixed[rows, :, channel] = _divide_by_255(layers[channel, rows] * alpha + behind)
+    return torch.from_numpy(mixed).permute(2, 0, 1).to(values.device)
+
+
+def _divide_by_255(product: Array) -> Array:
+    """The nearest integer, exactly, to uint16 / 255 up to 255 * 255; shifts outrun a division."""
+    rounding: Array = product + np.uint16(128)
+    shifted: Array = (rounding + (rounding >> 8)) >> 8
+    return shifted
 
 
 def upright(pixels: Shaped[Tensor, "3 h w"], orientation: int) -> Shaped[Tensor, "3 _ _"]:

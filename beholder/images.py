@@ -21,7 +21,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast, get_args
 
@@ -39,9 +39,7 @@ from beholder._pixels import (
     Limits,
     channels_first,
     check_size,
-    opaque,
     pixels_of,
-    scaled,
     upright,
 )
 from beholder.errors import ConfigError, DataError, ImageError
@@ -70,6 +68,8 @@ _DECODER_FAULTS: tuple[type[Exception], ...] = (
 """Everything that Pillow, simplejpeg or torch was seen or documented to raise for a bad picture."""
 
 _TOO_SHORT = "its pixels end too early; write or download it again"
+_METADATA_OR_PIXELS = (b"\xe1", b"\xda")
+_STRIP_PIXELS = 4_000_000
 _LAST_MARKER = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 
 
@@ -136,7 +136,7 @@ def read_images(
         sources: pictures of any kind, also mixed.
         alpha: what shows behind transparent pixels.
         limits: the largest picture that is read.
-        threads: None takes min(8, CPU count); decoders let other threads run meanwhile.
+        threads: for files, bytes and PIL images; None takes min(8, CPU count).
 
     Raises:
         ConfigError: if `alpha` is unknown or `threads` is below 1.
@@ -150,18 +150,27 @@ def read_images(
         try:
             return read_image(source, alpha=alpha, limits=limits)
         except ImageError as error:
-            return error
+            # anew, since its traceback would keep the bytes of the file in memory
+            return ImageError(error.code, str(error))
 
     # by identity: two threads must not decode one lazily opened PIL image
     distinct = {id(source): source for source in sources}
-    workers = min(threads or min(8, os.cpu_count() or 1), len(distinct))
+    encoded = {k: s for k, s in distinct.items() if not isinstance(s, Tensor | np.ndarray)}
+    results = _in_threads(read, encoded, threads or min(8, os.cpu_count() or 1))
+    results |= {key: read(distinct[key]) for key in distinct if key not in encoded}
+    return [results[id(source)] for source in sources]
+
+
+def _in_threads(
+    read: Callable[[ImageSource], Tensor | ImageError],
+    sources: Mapping[int, ImageSource],
+    threads: int,
+) -> dict[int, Tensor | ImageError]:
+    workers = min(threads, len(sources))
     if workers <= 1:
-        results = [read(source) for source in distinct.values()]
-    else:
-        with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-            results = list(pool.map(read, distinct.values()))
-    by_source = dict(zip(distinct, results, strict=True))
-    return [by_source[id(source)] for source in sources]
+        return {key: read(source) for key, source in sources.items()}
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        return dict(zip(sources, pool.map(read, sources.values()), strict=True))
 
 
 def read_image(source: ImageSource, *, alpha: Alpha = "white", limits: Limits = LIMITS) -> Tensor:
@@ -199,9 +208,9 @@ def _check_alpha(alpha: str) -> None:
 
 def _decode(source: ImageSource, alpha: Alpha, limits: Limits) -> Tensor:
     if isinstance(source, Tensor):
-        return pixels_of(source, alpha, limits)
+        return _from_tensor(source, alpha, limits)
     if isinstance(source, np.ndarray):
-        return pixels_of(channels_first(source), alpha, limits)
+        return _from_tensor(channels_first(source), alpha, limits)
     if isinstance(source, Image.Image):
         return _from_pil(source, alpha, limits)
     if isinstance(source, bytes):
@@ -209,6 +218,12 @@ def _decode(source: ImageSource, alpha: Alpha, limits: Limits) -> Tensor:
     if isinstance(source, str | os.PathLike):
         return _from_bytes(read_file(source, limits.bytes), alpha, limits)
     raise ImageError("type", "expected a path, encoded bytes, PIL image, array or tensor")
+
+
+def _from_tensor(values: Tensor, alpha: Alpha, limits: Limits) -> Tensor:
+    if values.ndim == 3:
+        check_size(values.shape[2], values.shape[1], limits)
+    return pixels_of(values, alpha)
 
 
 def _decoder_fault(error: Exception) -> tuple[str, str]:
@@ -266,7 +281,7 @@ def _fast_jpeg(data: bytes, limits: Limits) -> UInt8[Tensor, "3 h w"] | None:
 
 
 def _jpeg_orientation(data: bytes) -> int:
-    if b"Exif\0\0" not in data and b"tiff:Orientation" not in data:
+    if not _has_metadata(data):
         return 1
     try:
         with _quiet, Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
@@ -275,12 +290,32 @@ def _jpeg_orientation(data: bytes) -> int:
         return 1
 
 
+def _has_metadata(data: bytes) -> bool:
+    """Whether an APP1 segment, EXIF or XMP, comes before the pixels of a JPEG."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in _METADATA_OR_PIXELS:
+        is_fill = data[at + 1 : at + 2] == b"\xff"
+        at += 1 if is_fill else 2 + int.from_bytes(data[at + 2 : at + 4])
+    return data[at : at + 2] == b"\xff\xe1"
+
+
 def _from_pil(image: Image.Image, alpha: Alpha, limits: Limits) -> Tensor:
     check_size(image.width, image.height, limits)
     with _quiet:
         image.load()
-        channels = channels_first(_pil_values(image))
-        return upright(opaque(scaled(channels), alpha), _orientation(image))
+        strips = [pixels_of(channels_first(_pil_values(s)), alpha) for s in _strips(image)]
+        pixels = strips[0] if len(strips) == 1 else torch.cat(strips, dim=1)
+        return upright(pixels, _orientation(image))
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    """The image in strips, mostly one: copies of a huge picture would fill the memory."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        yield image
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _pil_values(image: Image.Image) -> Array:

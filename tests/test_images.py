@@ -146,6 +146,15 @@ def test_a_jpeg_that_the_fast_decoder_has_no_name_for_goes_to_pillow() -> None:
     assert pixels(bytes(data)).shape == (3, 32, 48)
 
 
+def test_orientation_is_found_behind_other_segments(
+    folder: Path, odd_pictures: list[OddPicture]
+) -> None:
+    assert odd_pictures
+    turned = (folder / "exif-6.jpg").read_bytes()
+    behind = turned[:2] + b"\xff\xe2\0\x06\xff\xda\xff\xda" + b"\xff" + turned[2:]
+    assert torch.equal(pixels(behind), read_image(folder / "exif-6-upright.png"))
+
+
 def test_alpha_is_composited_as_worked_out_by_hand() -> None:
     image = np.full((2, 2, 4), 200, np.uint8)
     image[:, :, 3] = 128
@@ -166,6 +175,16 @@ def test_files_arrays_and_pil_images_composite_alike(tmp_path: Path) -> None:
     assert torch.equal(read_image(tmp_path / "a.png"), whole)
     assert torch.equal(read_image(Image.fromarray(values)), whole)
     assert torch.equal(read_image(torch.from_numpy(values).permute(2, 0, 1)), whole)
+
+
+def test_a_huge_picture_is_read_in_strips_with_the_same_pixels(
+    folder: Path, odd_pictures: list[OddPicture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [odd.name for odd in odd_pictures if odd.must_score]
+    whole = [read_image(folder / name) for name in names]
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 100)
+    for name, expected in zip(names, whole, strict=True):
+        assert torch.equal(read_image(folder / name), expected), name
 
 
 def test_values_are_scaled_not_clipped() -> None:

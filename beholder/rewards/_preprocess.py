@@ -45,7 +45,7 @@ def resize(
     """
     if pixels.dtype == torch.uint8:
         if pixels.device.type == "cpu":
-            return _pass(pixels, height, width, interpolation).float() / 255
+            return _pass(pixels, height, width, interpolation) / 255
         pixels = pixels.float() / 255
     rows = _eight_bits(_pass(pixels.float(), pixels.shape[2], width, interpolation))
     return _eight_bits(_pass(rows, height, width, interpolation))
