@@ -104,6 +104,9 @@ def score(
     setting: Settings = [],  # noqa: B006  (typer reads it once)
     batch_size: BatchSize = 32,
     alpha: Annotated[Alpha, typer.Option(help="Behind transparent pixels.")] = "white",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Score rows with an error again.")
+    ] = False,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -119,7 +122,13 @@ def score(
     models = terminal.named_rewards(reward, setting, device)
     with terminal.progress(len(inputs), "pictures") as advance:
         summary = score_table(
-            inputs, models, out, batch_size=batch_size, alpha=alpha, progress=advance
+            inputs,
+            models,
+            out,
+            batch_size=batch_size,
+            alpha=alpha,
+            retry_failed=retry_failed,
+            progress=advance,
         )
     if json:
         terminal.emit(summary.as_dict())

@@ -69,15 +69,30 @@ class Shards:
     def append(self, columns: Mapping[str, Sequence[Any]], config: Mapping[str, Any]) -> None:
         """Write rows as the next shard: it appears whole or, if the process dies, not at all."""
         import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.parquet as pq  # noqa: PLC0415
 
         footer = {"format": FORMAT, "holds": self.holds, "config": config}
         table = pa.table({name: self._column(name, values) for name, values in columns.items()})
-        table = table.replace_schema_metadata({_FOOTER: json.dumps(footer)})
         number = 1 + max((int(p.stem) for p in self.paths() if p.stem.isdecimal()), default=-1)
-        path = self.folder / f"{number:08d}.parquet"
-        aside = self.folder / f".{path.name}.tmp"
         self.folder.mkdir(parents=True, exist_ok=True)
+        marked = table.replace_schema_metadata({_FOOTER: json.dumps(footer)})
+        self._write(marked, self.folder / f"{number:08d}.parquet")
+
+    def forget(self, column: str) -> None:
+        """Take out the rows that have a value in a column; each shard changes whole or not."""
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        for path in self.paths():
+            table = self._open(path).read()
+            kept = table.filter(pc.is_null(table[column]))
+            if len(kept) == 0:
+                path.unlink()
+            elif len(kept) < len(table):
+                self._write(kept, path)
+
+    def _write(self, table: pa.Table, path: Path) -> None:
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        aside = path.with_name(f".{path.name}.tmp")
         with aside.open("wb") as file:
             pq.write_table(table, file, compression="zstd", write_page_checksum=True)
             file.flush()

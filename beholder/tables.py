@@ -163,9 +163,10 @@ class TableWriter:
         for part in table._inputs.tables(INPUT_COLUMNS):
             self._marks |= {row[KEY]: _mark(row) for row in part.to_pylist()}
 
-    def claim(self, reward: str, config: Mapping[str, Any]) -> None:
+    def claim(self, reward: str, config: Mapping[str, Any], *, retry_failed: bool = False) -> None:
         """Say with which configuration a reward's further scores are computed.
 
+        With `retry_failed` the rows that it could not score are forgotten, to be scored again.
         Raises ConfigError if scores with another configuration are already here.
         """
         check_reward_name(reward)
@@ -178,6 +179,8 @@ class TableWriter:
                     f"{self._table.folder} holds {reward} scores computed otherwise: "
                     f"{'; '.join(differs)}; write to another folder or delete {shards.folder}"
                 )
+        if retry_failed:
+            shards.forget(f"{reward}.error")
         self._configs[reward] = config
         self._done[reward] = {k for part in shards.tables([KEY]) for k in part[KEY].to_pylist()}
 

@@ -88,6 +88,23 @@ def test_a_second_score_has_nothing_to_do(checkpoints: Path, scores: Path, shell
     assert (again["scored"], again["skipped"]) == (0, 24)
 
 
+def test_a_repaired_picture_is_scored_when_asked(tmp_path: Path, shell: Shell) -> None:
+    write_pictures(tmp_path / "p", ["a.png", "b.png"])
+    whole = (tmp_path / "p/a.png").read_bytes()
+    (tmp_path / "p/a.png").write_bytes(whole[:50])
+    words = ["score", tmp_path / "p", "-r", "tiny", "--set", "tiny.seed=3", "-o", tmp_path / "s"]
+    (tmp_path / "p/a.txt").write_text("a cat")
+    (tmp_path / "p/b.txt").write_text("a dog")
+    assert shell(*words) == 3
+    (tmp_path / "p/a.png").write_bytes(whole)
+    assert shell.json(*words)["skipped"] == 2
+    again = shell.json(*words, "--retry-failed")
+    assert (again["scored"], again["skipped"], again["failed"]) == (1, 1, 0)
+    rows = list(ScoreTable(tmp_path / "s").rows())
+    assert [row["key"] for row in rows] == ["a.png", "b.png"]
+    assert [row["tiny.error"] for row in rows] == [None, None]
+
+
 def test_filter_accounts_for_every_row(scores: Path, shell: Shell) -> None:
     out = scores.parent / "kept"
     rule = ["--where", "tiny.total > -9", "--top", "2", "--score", "tiny.total", "--by", "prompt"]

@@ -102,6 +102,7 @@ def score_table(
     batch_size: int = 32,
     alpha: Alpha = "white",
     shard_rows: int = 1024,
+    retry_failed: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Summary:
     """Score rows by several rewards into the table `out`, decoding each picture once.
@@ -117,6 +118,7 @@ def score_table(
         batch_size: pictures in one pass of a model.
         alpha: behind transparent pixels: "white", "black" or "drop".
         shard_rows: rows of one parquet file.
+        retry_failed: score those rows again that have an error, such as a repaired picture.
         progress: called with the number of rows that were done since the last call.
 
     Raises:
@@ -129,7 +131,7 @@ def score_table(
     with ExitStack() as stack:
         writer = stack.enter_context(ScoreTable(out).writing())
         for name, reward in rewards.items():
-            writer.claim(name, configuration(reward, alpha))
+            writer.claim(name, configuration(reward, alpha), retry_failed=retry_failed)
             stack.enter_context(evaluating(reward))
         stack.enter_context(torch.no_grad())
         run = stack.enter_context(_Run(writer, rewards, shard_rows, progress or (lambda n: None)))
