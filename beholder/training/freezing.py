@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
@@ -110,9 +110,18 @@ def merge_lora(reward: nn.Module) -> None:
     from peft.tuners.tuners_utils import BaseTunerLayer  # noqa: PLC0415
 
     wrapped = {n: m for n, m in reward.named_modules() if isinstance(m, BaseTunerLayer)}
-    for name, layer in cast("Mapping[str, Any]", wrapped).items():
-        layer.merge(safe_merge=True)
-        reward.set_submodule(name, layer.get_base_layer())
+    for name, layer in wrapped.items():
+        # An attention layer unwraps what it holds itself.
+        if not any(name.startswith(f"{other}.") for other in wrapped):
+            reward.set_submodule(name, _merged(layer))
+
+
+def _merged(layer: Any) -> nn.Module:
+    if hasattr(layer, "unload_and_optionally_merge_module"):
+        options = {"merge": True, "safe_merge": True, "adapter_names": None}
+        return cast("nn.Module", layer.unload_and_optionally_merge_module(**options))
+    layer.merge(safe_merge=True)
+    return cast("nn.Module", layer.get_base_layer())
 
 
 def summary(names: Sequence[str], module: nn.Module) -> str:

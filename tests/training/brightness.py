@@ -41,7 +41,7 @@ def pictures(
 
 def preferences(folder: Path, prompts: int = 12, each: int = 3, seed: int = 0) -> list[Preference]:
     """All pairs; "detail" is answered for some of them and one in ten answers is unsure."""
-    rows = []
+    rows: list[Preference] = []
     for prompt, made in pictures(folder, prompts, each, seed).items():
         for (first, bright), (second, dark) in combinations(made, 2):
             p = float(bright > dark)

@@ -18,7 +18,7 @@ from tests.training.brightness import FIT, MPS_OPTIONS, preferences
 
 def config(folder: Path, **changes: Any) -> RewardTraining:
     fit = FitConfig(**{"steps": 4, **FIT, **changes.pop("fit", {})})
-    given = {"options": MPS_OPTIONS, "device": "cpu", "pairs_per_batch": 8}
+    given: dict[str, Any] = {"options": MPS_OPTIONS, "device": "cpu", "pairs_per_batch": 8}
     given |= {"run": str(folder / "run"), **changes}
     return RewardTraining(fit=fit, **given)
 
@@ -70,9 +70,12 @@ def test_the_saved_weights_score_to_the_bit_as_the_trained_ones(
     pairs = preferences(tmp_path, prompts=4)
     saved: list[Reward] = []
     original = Reward.save_pretrained
-    monkeypatch.setattr(
-        Reward, "save_pretrained", lambda self, folder: (saved.append(self), original(self, folder))
-    )
+
+    def save(self: Reward, folder: Path) -> None:
+        saved.append(self)
+        original(self, folder)
+
+    monkeypatch.setattr(Reward, "save_pretrained", save)
     run = train_reward(config(tmp_path, train=train, last_blocks=1, lora_rank=2), pairs)
     loaded = beholder.load(str(run))
     assert torch.equal(scores_of(loaded, pairs), scores_of(saved[0], pairs))
