@@ -44,7 +44,9 @@ def read_comparisons(folder: Path) -> list[Comparison]:
 
     `folder` may also be the one that `import_export` wrote, which holds it.
     """
-    rows = read_rows(_inside(folder, "comparisons"), _COMPARISON, {"ranks_": ["int32"]}, "write_comparisons")
+    rows = read_rows(
+        _inside(folder, "comparisons"), _COMPARISON, {"ranks_": ["int32"]}, "write_comparisons"
+    )
     return [_comparison(row) for row in rows]
 
 

@@ -176,5 +176,5 @@ def test_the_only_reward_ranks_the_top(table: ScoreTable) -> None:
     with table.writing() as writer:
         writer.claim("hps", {})
         writer.add_scores("hps", {"key": ["a.png"], "hps.total": [1.0], "hps.error": [None]})
-    with pytest.raises(ConfigError, match="one of: hps.total, mps.total"):
+    with pytest.raises(ConfigError, match=r"one of: hps\.total, mps\.total"):
         default_score(table)

@@ -8,7 +8,7 @@ from beholder.eval.preference import evaluate
 from beholder.eval.table_scores import TableScores
 from beholder.types import Preference
 
-ROWS = [
+ROWS: list[dict[str, object]] = [
     {"key": "a", "image": "/p/a.png", "prompt": "x", "r.total": 2.0, "r.detail": 1.0},
     {"key": "b", "image": "/p/b.png", "prompt": "x", "r.total": 1.0, "r.detail": 3.0},
     {"key": "c", "image": "/p/c.png", "prompt": "x", "r.total": None, "r.error": "truncated: bad"},

@@ -38,8 +38,8 @@ def disagreements(
     """The `count` pairs with the widest gap |people - model|, widest first.
 
     An aspect on which both lean to one side, or that people left undecided with a share of 0.5,
-    has no gap; a pair without any gap is not given. The model's probability is sigmoid(score of first - score of second), as in
-    Bradley and Terry (1952).
+    has no gap; a pair without any gap is not given. The model's probability is
+    sigmoid(score of first - score of second), as in Bradley and Terry (1952).
 
     Args:
         preferences: what people said.
