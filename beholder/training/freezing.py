@@ -86,22 +86,25 @@ def tower_weights(reward: Reward) -> tuple[set[str], set[str]]:
 
 
 def add_lora(reward: nn.Module, towers: Iterable[str], rank: int) -> None:
-    """Wrap every linear and attention layer of the towers in an update of that rank.
+    """Wrap every linear layer of the towers, and queries, keys and values of torch's attention.
 
     Raises ConfigError if there is none.
     """
     from peft import LoraConfig, inject_adapter_in_model  # noqa: PLC0415
 
-    layers = {name.rpartition(".")[0] for name in towers}
-    modules = dict(reward.named_modules())
+    names = set(towers)
+    modules = {name: reward.get_submodule(name) for name in {n.rpartition(".")[0] for n in names}}
     attention = {n for n, m in modules.items() if isinstance(m, nn.MultiheadAttention)}
-    # An attention layer reads its output weight past the layer that holds it, so it is wrapped
-    # whole.
-    linear = {n for n in layers if isinstance(modules[n], nn.Linear)}
-    targets = attention & layers | {n for n in linear if n.rpartition(".")[0] not in attention}
-    if not targets:
+    # torch's attention reads its output weight past the layer that holds it, and peft's wrapper of
+    # the whole adds and subtracts the update in each pass, so that rounding moves frozen weights.
+    linear = {n for n, m in modules.items() if isinstance(m, nn.Linear)}
+    linear = {n for n in linear if n.rpartition(".")[0] not in attention}
+    fused = {f"{n}.in_proj_weight" for n in attention} & names
+    if not linear | fused:
         raise ConfigError("the towers have no linear layers for train='lora'; use last_blocks")
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=sorted(targets))
+    config = LoraConfig(
+        r=rank, lora_alpha=rank, target_modules=sorted(linear), target_parameters=sorted(fused)
+    )
     inject_adapter_in_model(config, reward)
 
 
@@ -110,18 +113,9 @@ def merge_lora(reward: nn.Module) -> None:
     from peft.tuners.tuners_utils import BaseTunerLayer  # noqa: PLC0415
 
     wrapped = {n: m for n, m in reward.named_modules() if isinstance(m, BaseTunerLayer)}
-    for name, layer in wrapped.items():
-        # An attention layer unwraps what it holds itself.
-        if not any(name.startswith(f"{other}.") for other in wrapped):
-            reward.set_submodule(name, _merged(layer))
-
-
-def _merged(layer: Any) -> nn.Module:
-    if hasattr(layer, "unload_and_optionally_merge_module"):
-        options = {"merge": True, "safe_merge": True, "adapter_names": None}
-        return cast("nn.Module", layer.unload_and_optionally_merge_module(**options))
-    layer.merge(safe_merge=True)
-    return cast("nn.Module", layer.get_base_layer())
+    for name, layer in cast("dict[str, Any]", wrapped).items():
+        layer.merge(safe_merge=True)
+        reward.set_submodule(name, layer.get_base_layer())
 
 
 def summary(names: Sequence[str], module: nn.Module) -> str:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from beholder.training.journal import read_journal
 from beholder.training.learner import FitConfig
 from beholder.training.reward import RewardTraining, aspect_weights, train_reward
 from beholder.types import Preference
+from tests.rewards import tiny_towers
 from tests.training.brightness import FIT, MPS_OPTIONS, preferences
 
 
@@ -113,6 +115,26 @@ def test_a_run_started_again_changes_nothing_and_another_one_is_refused(tmp_path
         train_reward(config(tmp_path, fit={"learning_rate": 0.5}), pairs)
     with pytest.raises(ConfigError, match="preferences was"):
         train_reward(config(tmp_path), pairs[:-1])
+
+
+OPEN_CLIP = {"towers": tiny_towers.OPEN_CLIP, "config": tiny_towers.HEAD}
+
+
+@pytest.mark.parametrize(
+    ("train", "options"), [("head", MPS_OPTIONS), ("lora", MPS_OPTIONS), ("lora", OPEN_CLIP)]
+)
+def test_a_run_that_goes_on_from_the_middle_ends_with_the_same_bits(
+    tmp_path: Path, train: str, options: dict[str, Any]
+) -> None:
+    pairs = preferences(tmp_path, prompts=4)
+    fit = {"steps": 6, "checkpoint_every_steps": 3, "ema_decay": 0.5}
+    given = config(tmp_path, train=train, options=options, lora_rank=2, fit=fit)
+    run = train_reward(given, pairs)
+    whole = (run / "model.safetensors").read_bytes()
+    shutil.rmtree(run / "checkpoints" / "step-00000006")
+    (run / "model.safetensors").unlink()
+    train_reward(given, pairs)
+    assert (run / "model.safetensors").read_bytes() == whole
 
 
 def test_a_run_folder_that_was_moved_goes_on(tmp_path: Path) -> None:
