@@ -22,7 +22,7 @@ from beholder.images import read_images
 from beholder.rewards import Reward
 from beholder.rewards._towers import Features
 from beholder.training.freezing import FeatureReward
-from beholder.training.pictures import CHUNK, Survey, content_hashes
+from beholder.training.pictures import Survey, content_hashes, share_of_chunks
 
 TEXTS_KEPT = 4096
 """Prompts whose states stay in memory; 0.3 MB each at the size of CLIP ViT-H."""
@@ -60,8 +60,7 @@ class PictureFeatures:
         """
         hashes, faults = content_hashes(pictures)
         self._files |= {p: self._file(h) for p, h in hashes.items()}
-        chunks = [pictures[k : k + CHUNK] for k in range(0, len(pictures), CHUNK)]
-        for chunk in chunks[rank::count]:
+        for chunk in share_of_chunks(pictures, rank, count):
             there = [p for p in chunk if p in hashes]
             if not all(_is_whole(self._files[p]) for p in there):
                 faults |= self._compute(there)

@@ -81,8 +81,8 @@ def fit(
 
     The folder gets `checkpoints/`, `metrics.jsonl` and `tensorboard/`. A run that was interrupted
     goes on from its newest whole checkpoint and ends with the same weights, to the bit, as one that
-    was not. Several processes, as `accelerate launch` starts them, do what one would do with as
-    many times the accumulation. The caller's random state is left as it was.
+    was not. Several processes, as `accelerate launch` or `torchrun` start them, do what one would
+    do with as many times the accumulation. The caller's random state is left as it was.
 
     Raises:
         ConfigError: if everything is frozen or the device lacks the precision.

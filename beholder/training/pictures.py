@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -22,12 +22,21 @@ Survey = dict[str, str]
 def unreadable(pictures: Sequence[str], rank: int, count: int) -> Survey:
     """Those of a process's share of the pictures that cannot be read."""
     faults: Survey = {}
-    for start in range(rank * CHUNK, len(pictures), count * CHUNK):
-        chunk = pictures[start : start + CHUNK]
+    for chunk in share_of_chunks(pictures, rank, count):
         for picture, read in zip(chunk, read_images(chunk), strict=True):
             if isinstance(read, ImageError):
                 faults[picture] = f"{read.code}: {read}"
     return faults
+
+
+def share_of_chunks(pictures: Sequence[str], rank: int, count: int) -> Iterator[Sequence[str]]:
+    """A process's share of the pictures, a chunk at a time; the first one shows its progress."""
+    from tqdm import tqdm  # noqa: PLC0415
+
+    starts = range(rank * CHUNK, len(pictures), count * CHUNK)
+    hidden = True if rank else None  # None: where no terminal is
+    for start in tqdm(starts, desc="pictures", unit=f"{CHUNK} pictures", disable=hidden):
+        yield pictures[start : start + CHUNK]
 
 
 def read_all(pictures: Sequence[str]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""The processes that train together: one, or as many as `accelerate launch` started."""
+"""The processes that train together: one, or as many as `accelerate launch` or torchrun started."""
 
 from __future__ import annotations
 

@@ -7,7 +7,9 @@ from beholder.errors import DataError
 from beholder.training.data import (
     Dropped,
     PairStream,
+    Sides,
     counts,
+    divide,
     in_order,
     make_batch,
     pictures_of,
@@ -136,6 +138,21 @@ def test_what_cannot_be_learned_from_is_dropped_with_its_reason() -> None:
     assert codes == ["no-answer", "same-picture", "prompt", "truncated", "truncated"]
     assert dropped[3] == Dropped("x/b/broken", "truncated: it ends early")
     assert counts(dropped)["truncated"] == 2
+
+
+def test_sides_are_held_out_or_given_and_never_without_an_answer() -> None:
+    def sides(rows: list[Preference], given: list[Preference] | None, share: float) -> Sides:
+        return divide(rows, given, ["overall"], {}, share=share, seed=0)
+
+    own = sides([*many(5), pair("x", "a", "a")], None, 0.2)
+    assert (len(own.training), len(own.held_out), len(own.dropped)) == (24, 6, 1)
+    given = sides(many(2), [*many(1), pair("x", "a", "b", detail=1.0)], 0.2)
+    assert (len(given.training), len(given.held_out), len(given.dropped)) == (12, 6, 1)
+    assert sides(many(1), None, 0.0).held_out == []
+    with pytest.raises(DataError, match=r"no pair is left to learn from; dropped: .*same-picture"):
+        sides([pair("x", "a", "a")], None, 0.2)
+    with pytest.raises(DataError, match="not a tie"):
+        sides(many(2), [pair("x", "a", "b", overall=0.5)], 0.2)
 
 
 def test_pictures_are_distinct_and_sorted() -> None:

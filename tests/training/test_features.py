@@ -5,7 +5,7 @@ import torch
 
 from beholder.errors import DataError
 from beholder.rewards.mps import MPS
-from beholder.training import features
+from beholder.training import pictures as chunked
 from beholder.training.features import PictureFeatures, TextFeatures, model_hash, weights_hash
 from beholder.training.freezing import tower_weights
 from beholder.training.loop import autocast
@@ -79,7 +79,7 @@ def test_what_is_made_anew_after_a_kill_has_the_same_bits(tmp_path: Path) -> Non
 
 
 def test_processes_share_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "CHUNK", 2)
+    monkeypatch.setattr(chunked, "CHUNK", 2)
     paths = files(tmp_path)
     one = kept(tiny_mps(), tmp_path / "kept")
     one.survey(paths, 0, 2)

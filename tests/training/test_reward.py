@@ -8,6 +8,7 @@ import torch
 import yaml
 
 import beholder
+from beholder.annotation.dataset import write_preferences
 from beholder.errors import ConfigError, DataError
 from beholder.rewards import Reward
 from beholder.training.journal import read_journal
@@ -170,6 +171,14 @@ def test_an_evaluation_set_takes_the_place_of_prompts_held_out(tmp_path: Path) -
     pairs = preferences(tmp_path, prompts=4)
     others = preferences(tmp_path, prompts=2, seed=1)
     run = train_reward(config(tmp_path), pairs, others)
+    assert read(run / "summary.json")["pairs"] == {"training": 12, "held_out": 6}
+
+
+def test_pairs_are_read_from_folders(tmp_path: Path) -> None:
+    for name, prompts, seed in (("pairs", 4, 0), ("others", 2, 1)):
+        write_preferences(preferences(tmp_path, prompts=prompts, seed=seed), tmp_path / name)
+    folders = {"preferences": str(tmp_path / "pairs"), "evaluation": str(tmp_path / "others")}
+    run = train_reward(config(tmp_path, reward="tiny", options={}, train="all", **folders))
     assert read(run / "summary.json")["pairs"] == {"training": 12, "held_out": 6}
 
 
