@@ -275,6 +275,28 @@ def evaluate(
         terminal.say(summaries.accuracy_text(name, result))
 
 
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or a preset such as tiny_cpu.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Over the file: run=..., fit.steps=..."),
+    ] = None,
+) -> None:
+    """Train a reward on judgements into a run folder; the same command goes on after a stop.
+
+    On several GPUs: accelerate launch -m beholder train CONFIG ...
+
+    Example: beholder train tiny_cpu preferences=judgements/ run=runs/my-reward
+    """
+    from beholder.configs._load import load_config  # noqa: PLC0415
+    from beholder.training.reward import RewardTraining, train_reward  # noqa: PLC0415
+
+    terminal.show_log()
+    folder = train_reward(load_config(config, changes or [], RewardTraining))
+    terminal.say(str(folder))
+
+
 @annotate.command("import")
 def import_judgements(
     exports: Annotated[list[Path], typer.Argument(help="JSON exports, oldest first.")],

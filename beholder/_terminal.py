@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import sys
@@ -51,6 +52,15 @@ def one_line(text: str) -> str:
 def say(text: str = "") -> None:
     """A line for people, on standard output."""
     sys.stdout.write(text + "\n")
+
+
+def show_log() -> None:
+    """What the rooms log goes to standard error, a line each."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("beholder")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
 
 
 def emit(values: object) -> None:
