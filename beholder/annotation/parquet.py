@@ -49,7 +49,10 @@ def read_rows(folder: Path, columns: Columns, by_prefix: Columns, writer: str) -
     """
     files = sorted((folder / "data").glob("*.parquet"))
     if not files:
-        raise DataError(f"{folder} holds no data/*.parquet; expected a folder of {writer}")
+        raise DataError(
+            f"{folder} holds no data/*.parquet; expected what `beholder annotate import` "
+            f"or {writer} wrote"
+        )
     for path in files:
         yield from _read_file(path, columns, by_prefix, writer)
 

@@ -52,7 +52,9 @@ def test_a_failed_write_leaves_the_earlier_data_set(tmp_path: Path) -> None:
 
 
 def test_a_foreign_folder_says_what_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no data/\*.parquet; expected a folder of w"):
+    with pytest.raises(
+        DataError, match=r"no data/\*.parquet; expected what `beholder annotate import` or w"
+    ):
         list(read_rows(tmp_path, COLUMNS, NUMBERS, "w"))
     path = put(tmp_path, pa.table({"key": ["k"]}))
     with pytest.raises(DataError, match="not of w: it has no column prompt"):
