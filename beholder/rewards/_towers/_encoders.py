@@ -20,7 +20,10 @@ from beholder.rewards._weights import load_exact, read_state
 
 
 class ImageEncoder(nn.Module):
-    """Feature maps of a timm model, pooled to one grid and laid side by side."""
+    """Feature maps of a timm model, pooled to one grid and laid side by side.
+
+    Without `last` the levels stand alone, and what lies behind the highest is not computed.
+    """
 
     def __init__(
         self,
@@ -28,9 +31,12 @@ class ImageEncoder(nn.Module):
         weights: str | None = None,
         levels: Sequence[int] = (),
         grid: int = 7,
+        last: bool = True,
     ) -> None:
         super().__init__()
-        self.name, self.levels, self.grid = name, list(levels), grid
+        if not (levels or last):
+            raise ConfigError("the picture encoder needs levels where last is false")
+        self.name, self.levels, self.grid, self.last = name, list(levels), grid, last
         self.encoder = _timm_model(name)
         if weights is not None:
             load_in_order(self.encoder, Path(weights))
@@ -39,14 +45,15 @@ class ImageEncoder(nn.Module):
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> ImageEncoder:
         """The encoder that the options describe; ConfigError if that cannot be."""
-        given = take_options(options, {"name", "weights", "levels", "grid"}, "the picture encoder")
+        known = {"name", "weights", "levels", "grid", "last"}
+        given = take_options(options, known, "the picture encoder")
         if "name" not in given:
             raise ConfigError("the picture encoder needs a timm name, such as 'resnet18'")
         return cls(**cast("Any", given))
 
     def options(self) -> dict[str, object]:
         """JSON-ready options that rebuild this architecture."""
-        return {"name": self.name, "levels": self.levels, "grid": self.grid}
+        return {"name": self.name, "levels": self.levels, "grid": self.grid, "last": self.last}
 
     def width(self, size: int) -> int:
         """Width of a cell, for pictures of `size` pixels a side."""
@@ -58,14 +65,23 @@ class ImageEncoder(nn.Module):
 
     @override
     def forward(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b n w"]:
-        if self.levels:
-            last, maps = self.encoder.forward_intermediates(
-                pixel_values, indices=self.levels, output_fmt="NCHW"
-            )
-        else:
-            last, maps = self.encoder.forward_features(pixel_values), []
-        pooled = [functional.adaptive_avg_pool2d(m, self.grid) for m in (*maps, self._map(last))]
+        pooled = [functional.adaptive_avg_pool2d(m, self.grid) for m in self._maps(pixel_values)]
         return torch.cat(pooled, dim=1).flatten(2).mT
+
+    def _maps(self, pixel_values: Tensor) -> list[Tensor]:
+        if not self.levels:
+            return [self._map(self.encoder.forward_features(pixel_values))]
+        found = self.encoder.forward_intermediates(
+            pixel_values,
+            indices=self.levels,
+            output_fmt="NCHW",
+            intermediates_only=not self.last,
+            stop_early=not self.last,
+        )
+        if not self.last:
+            return list(found)
+        last, maps = found
+        return [*maps, self._map(last)]
 
     def _map(self, states: Tensor) -> Tensor:
         if states.ndim == 3:

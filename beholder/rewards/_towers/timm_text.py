@@ -32,7 +32,8 @@ class TimmTextTowers(Towers):
 
     Args:
         image: "name" in timm; "weights", a local file or None for random ones; "levels", indices of
-            feature maps to add; "grid", cells a side (7).
+            feature maps to add; "last", whether the last map is there too (True); "grid", cells a
+            side (7).
         text: "folder" with a transformers model and its tokenizer; or "config", values of its
             configuration with "model_type", for random weights, and "tokenizer", the text of a
             tokenizer.json. "max_length" (64) tokens, "pad_token" as the tokenizer calls it.

@@ -27,6 +27,19 @@ def test_a_cell_holds_all_levels_pooled_to_the_grid() -> None:
     assert cells.shape == (1, 4, encoder.width(64))
 
 
+def test_levels_may_stand_alone() -> None:
+    pixel_values = torch.randn(1, 3, 64, 64)
+    torch.manual_seed(0)
+    whole = ImageEncoder("test_efficientnet", levels=[0, 2], grid=2).eval()
+    torch.manual_seed(0)
+    alone = ImageEncoder("test_efficientnet", levels=[0, 2], grid=2, last=False).eval()
+    width = alone.width(64)
+    assert width < whole.width(64)
+    torch.testing.assert_close(alone(pixel_values), whole(pixel_values)[..., :width])
+    with pytest.raises(ConfigError, match="needs levels"):
+        ImageEncoder("test_efficientnet", last=False)
+
+
 def test_the_tokens_of_a_transformer_are_a_map_too() -> None:
     encoder = ImageEncoder("test_vit", grid=5).eval()
     pixel_values = torch.randn(1, 3, 160, 160)
