@@ -335,10 +335,12 @@ def build(
         raise ConfigError("give either towers or the sizes config['clip'], not both")
     else:
         published = False
+    if weights is None and published:
+        weights = fetch(PUBLISHED)  # before a billion random weights are drawn in vain
     built = towers if isinstance(towers, Towers) else build_towers(towers)
     reward = MPS(built, cross=cast("Any", sizes.get("cross")), **cast("Any", given))
-    if weights is not None or published:
-        load_published(reward, fetch(PUBLISHED) if weights is None else Path(weights))
+    if weights is not None:
+        load_published(reward, Path(weights))
     return reward
 
 
