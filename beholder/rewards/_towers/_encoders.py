@@ -22,7 +22,7 @@ from beholder.rewards._weights import load_exact, read_state
 class ImageEncoder(nn.Module):
     """Feature maps of a timm model, pooled to one grid and laid side by side.
 
-    Without `last` the levels stand alone, and what lies behind the highest is not computed.
+    Without `last` the levels stand alone, and the layers behind the highest are left out.
     """
 
     def __init__(
@@ -40,7 +40,10 @@ class ImageEncoder(nn.Module):
         self.encoder = _timm_model(name)
         if weights is not None:
             load_in_order(self.encoder, Path(weights))
-        self.encoder.reset_classifier(0)
+        if last:
+            self.encoder.reset_classifier(0)
+        else:
+            self.encoder.prune_intermediate_layers(self.levels, prune_head=True)
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> ImageEncoder:
@@ -76,7 +79,6 @@ class ImageEncoder(nn.Module):
             indices=self.levels,
             output_fmt="NCHW",
             intermediates_only=not self.last,
-            stop_early=not self.last,
         )
         if not self.last:
             return list(found)
