@@ -43,8 +43,8 @@ class SimulatedAnnotator:
     """
 
     number: int
-    noise: float = 0.05
-    tie_below: float = 0.07
+    noise: float = 0.04
+    tie_below: float = 0.1
     left_bias: float = 0.0
     skips: float = 0.02
     careless: float = 0.0
@@ -61,12 +61,12 @@ class SimulatedAnnotator:
 
 
 ANNOTATORS = (
-    SimulatedAnnotator(number=9001, noise=0.03, seconds=21),
-    SimulatedAnnotator(number=9002, tie_below=0.12),
-    SimulatedAnnotator(number=9003, left_bias=0.03),
-    SimulatedAnnotator(number=9004, noise=0.08, skips=0.06),
-    SimulatedAnnotator(number=9005, tie_below=0.04, seconds=9),
-    SimulatedAnnotator(number=9006, careless=0.5, skips=0.0, seconds=4),
+    SimulatedAnnotator(number=9001, noise=0.025, seconds=21),
+    SimulatedAnnotator(number=9002, tie_below=0.15),
+    SimulatedAnnotator(number=9003, left_bias=0.02),
+    SimulatedAnnotator(number=9004, noise=0.06, tie_below=0.12, skips=0.06),
+    SimulatedAnnotator(number=9005, noise=0.03, tie_below=0.07, seconds=9),
+    SimulatedAnnotator(number=9006, careless=0.3, skips=0.0, seconds=4),
 )
 
 
@@ -101,7 +101,7 @@ def ask(questions: Sequence[Question], folder: Path, rng: np.random.Generator) -
         for number, (question, side) in enumerate(zip(questions, sides, strict=True), start=1)
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "export.json").write_text(json.dumps(tasks, indent=1) + "\n", encoding="utf-8")
+    (folder / "export.json").write_text(json.dumps(tasks) + "\n", encoding="utf-8")
     write_mapping(sides, folder / "mapping.jsonl")
     (folder / "SIMULATED.md").write_text(f"# Simulated annotators\n\n{NOTICE}\n", encoding="utf-8")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias
@@ -31,6 +31,7 @@ TINT: Values = np.array([-0.2, 0.2, -0.4], dtype=np.float32)
 """Logarithm of what the strongest colour cast does to red, green and blue."""
 
 _FAINTEST = 0.25
+_NAMES: Mapping[str, Iterable[str]] = {"colour": COLOURS, "shape": SHAPES, "place": PLACES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,15 @@ def qualities(faults: Faults) -> dict[str, float]:
 
 def misread(thing: Thing, wrong: int, rng: np.random.Generator) -> Thing:
     """The thing with `wrong` of colour, shape and place replaced by another."""
-    choices = {"colour": COLOURS, "shape": SHAPES, "place": PLACES}
-    for name in rng.permutation(list(choices))[:wrong]:
-        others = [value for value in choices[name] if value != getattr(thing, name)]
+    for name in rng.permutation(list(_NAMES))[:wrong]:
+        others = [value for value in _NAMES[name] if value != getattr(thing, name)]
         thing = replace(thing, **{name: others[rng.integers(len(others))]})
     return thing
+
+
+def differences(thing: Thing, other: Thing) -> int:
+    """How many of colour, shape and place differ."""
+    return sum(getattr(thing, name) != getattr(other, name) for name in _NAMES)
 
 
 def degrade(pixels: Pixels, faults: Faults, rng: np.random.Generator) -> Pixels:
