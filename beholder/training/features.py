@@ -22,7 +22,7 @@ from beholder.images import read_images
 from beholder.rewards import Reward
 from beholder.rewards._towers import Features
 from beholder.training.freezing import FeatureReward
-from beholder.training.pictures import Survey, content_hashes, share_of_chunks
+from beholder.training.pictures import CHUNK, Survey, content_hashes, share_of_chunks
 
 TEXTS_KEPT = 4096
 """Prompts whose states stay in memory; 0.3 MB each at the size of CLIP ViT-H."""
