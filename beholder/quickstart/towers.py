@@ -140,7 +140,8 @@ def ridge(
     x, y = inputs - inputs.mean(dim=0), targets - targets.mean(dim=0)
     gram = x.T @ x
     size = penalty * gram.diagonal().mean()
-    return torch.linalg.solve(gram + size * torch.eye(len(gram)), x.T @ y)
+    solved: Tensor = torch.linalg.solve(gram + size * torch.eye(len(gram)), x.T @ y)
+    return solved
 
 
 def class_names() -> list[str]:
