@@ -75,6 +75,29 @@ def options(
 
 
 @app.command()
+def quickstart(
+    folder: Annotated[Path, typer.Argument(help="A new folder for everything.")] = Path(
+        "quickstart"
+    ),
+    seed: Annotated[int, typer.Option(help="Of pictures, annotators and training.")] = 0,
+    json: Json = False,
+) -> None:
+    """The whole loop on built-in data, offline, with simulated annotators; then open report.html.
+
+    Example: beholder quickstart
+    """
+    from beholder.quickstart.run import run_quickstart  # noqa: PLC0415
+
+    say = terminal.note if json else terminal.say
+    with terminal.progress(None, "pictures") as advance:
+        summary = run_quickstart(folder, seed=seed, say=say, progress=advance)
+    if json:
+        terminal.emit(summary)
+    else:
+        terminal.say(summaries.quickstart_text(summary, folder))
+
+
+@app.command()
 def rewards(json: Json = False) -> None:
     """The catalogue: every reward with its paper, licences, range and aspects.
 
@@ -226,7 +249,7 @@ def report(
     """
     from beholder.annotation.dataset import read_preferences  # noqa: PLC0415
     from beholder.eval.filtering import default_score  # noqa: PLC0415
-    from beholder.eval.overview import Overview, overview  # noqa: PLC0415
+    from beholder.eval.overview import Overview, explained, overview  # noqa: PLC0415
     from beholder.eval.report import write_report  # noqa: PLC0415
     from beholder.tables import ScoreTable  # noqa: PLC0415
 
@@ -235,7 +258,8 @@ def report(
     said = read_preferences(judgements) if judgements else ()
     page = overview(table, name, Overview(judgements=said, by=by, aspect=aspect, title=title))
     if explain:
-        page = terminal.explained(page, explain, device)
+        model = terminal.explainer(explain, device)
+        page = explained(page, model.explain, fit=model.towers.preprocess.fit)
     terminal.say(str(write_report(page, out)))
 
 

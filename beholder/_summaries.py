@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beholder._terminal import interval, one_line, table
 
@@ -145,6 +146,25 @@ def filter_text(summary: FilterSummary, out: Path) -> str:
     if summary.pictures_missing:
         lines.append(f"{summary.pictures_missing} kept pictures could not be linked or copied")
     return "\n".join(lines)
+
+
+def quickstart_text(summary: Mapping[str, Any], folder: Path) -> str:
+    """Held-out accuracy beside the baselines, the ranking, and where to look."""
+    baselines = summary["baselines"]
+    (name,) = (key for key in baselines if key != "chance")
+    rows = [
+        [aspect, interval(value, *summary["intervals"][aspect]), baselines[name][aspect], 0.5]
+        for aspect, value in summary["accuracy"].items()
+    ]
+    return "\n".join(
+        [
+            "",
+            "Held-out accuracy on photographs never trained on (simulated annotators):",
+            table(rows, ["aspect", "accuracy [95%]", name, "chance"]),
+            f"ranking, best first: {', '.join(summary['ranking'])}",
+            f"{summary['seconds']:.0f} s; open {folder / 'report.html'}",
+        ]
+    )
 
 
 def _side(report: AgreementReport, aspect: str) -> tuple[float, float, float]:

@@ -9,15 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from beholder.errors import BeholderError, ConfigError
 
 if TYPE_CHECKING:
-    from beholder.eval.report import Report
     from beholder.rewards import Reward, RewardCard
+    from beholder.rewards.mps import MPS
 
 OK, FAILED, USAGE, SOME_ROWS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes of every verb."""
@@ -52,6 +52,11 @@ def one_line(text: str) -> str:
 def say(text: str = "") -> None:
     """A line for people, on standard output."""
     sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """A line for people on standard error, where standard output is for programs."""
+    sys.stderr.write(text + "\n")
 
 
 def show_log() -> None:
@@ -146,31 +151,15 @@ def named_rewards(
     }
 
 
-def explained(report: Report, spec: str, device: str | None) -> Report:
-    """The report with word masks of its best and worst pictures, by an MPS reward.
-
-    Raises ConfigError if the reward explains nothing.
-    """
-    from beholder.eval.report import ExplainedPicture  # noqa: PLC0415
+def explainer(spec: str, device: str | None) -> MPS:
+    """The MPS reward that `spec` names; ConfigError for a reward that explains nothing."""
     from beholder.rewards import load  # noqa: PLC0415
     from beholder.rewards.mps import MPS  # noqa: PLC0415
 
     reward = load(spec, device=device)
     if not isinstance(reward, MPS):
         raise ConfigError(f"{spec!r} explains nothing; --explain takes an MPS reward")
-    shown = [*report.best[:2], *report.worst[:2]]
-    return replace(
-        report,
-        explanations=[
-            ExplainedPicture(
-                image=picture.image,
-                prompt=picture.prompt,
-                explanations=reward.explain(picture.image, picture.prompt),
-                fit=reward.towers.preprocess.fit,
-            )
-            for picture in shown
-        ],
-    )
+    return reward
 
 
 def split_spec(spec: str) -> tuple[str, str]:

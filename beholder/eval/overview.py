@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from beholder.errors import ConfigError
+from beholder.errors import ConfigError, ImageError
 from beholder.eval.preference import Evaluation, ProtocolName, evaluate
 from beholder.eval.ranking import Ranking, rank
 from beholder.eval.report import (
@@ -15,14 +15,18 @@ from beholder.eval.report import (
     Disagreement,
     ExplainedPicture,
     FilterSummary,
+    Fit,
     RankRow,
     Report,
     disagreements,
     report_from_table,
 )
 from beholder.eval.table_scores import TableScores
+from beholder.images import ImageSource
 from beholder.tables import ScoreTable, unknown
-from beholder.types import Preference
+from beholder.types import Explanation, Preference
+
+Explain = Callable[[ImageSource, str], Sequence[Explanation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,6 @@ class Overview:
         protocol: how pairs are counted.
         by: the column that names the checkpoint; "" leaves out the ranking.
         aspect: what decides best, worst and the ranking: an aspect or "total".
-        explanations: pictures that the reward explained.
         filtered: what a filter did.
         title, notice: the headline, and what a reader must know first.
         commands: shell lines that repeat the run.
@@ -45,7 +48,6 @@ class Overview:
     protocol: ProtocolName = "imagereward"
     by: str = ""
     aspect: str = "total"
-    explanations: Sequence[ExplainedPicture] = ()
     filtered: FilterSummary | None = None
     title: str = ""
     notice: str = ""
@@ -84,11 +86,29 @@ def overview(table: ScoreTable, reward: str, parts: Overview | None = None) -> R
         ranking=[] if ranking is None else _standings(ranking),
         not_told_apart=[] if ranking is None else not_told_apart(ranking),
         disagreements=_disagreements(rows, reward, parts),
-        explanations=parts.explanations,
         filtered=parts.filtered,
         commands=parts.commands,
         methods=_methods(table, ranking, results),
     )
+
+
+def explained(report: Report, explain: Explain, *, fit: Fit, count: int = 2) -> Report:
+    """The report with word masks and attention maps of its `count` best and worst pictures.
+
+    `explain` gives the explanations of one picture and its prompt, such as `MPS.explain`; `fit`
+    says how that reward fits a picture into its square. A picture that cannot be read any more is
+    left out; its card says why.
+    """
+    found = []
+    for picture in (*report.best[:count], *report.worst[:count]):
+        try:
+            seen = explain(picture.image, picture.prompt)
+        except ImageError:
+            continue
+        found.append(
+            ExplainedPicture(image=picture.image, prompt=picture.prompt, explanations=seen, fit=fit)
+        )
+    return replace(report, explanations=found)
 
 
 def not_told_apart(ranking: Ranking) -> list[list[str]]:

@@ -19,6 +19,7 @@ from beholder.eval._report.shown import AccuracyRow as AccuracyRow
 from beholder.eval._report.shown import Disagreement as Disagreement
 from beholder.eval._report.shown import ExplainedPicture as ExplainedPicture
 from beholder.eval._report.shown import FilterSummary as FilterSummary
+from beholder.eval._report.shown import Fit as Fit
 from beholder.eval._report.shown import RankRow as RankRow
 from beholder.eval._report.shown import Report as Report
 from beholder.eval._report.shown import ScoredPicture as ScoredPicture

@@ -2,13 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from beholder.errors import ConfigError
-from beholder.eval.overview import Overview, not_told_apart, overview
+from beholder.eval.overview import Overview, explained, not_told_apart, overview
 from beholder.eval.ranking import rank
+from beholder.images import read_image
 from beholder.tables import ScoreTable
-from beholder.types import Preference
+from beholder.types import Explanation, Preference
 
 CONFIG = {"reward": "mps", "weights": "abc", "beholder": "0", "alpha": "white"}
 MODELS = {"good": 3.0, "fair": 2.0, "poor": 1.0}
@@ -67,6 +69,19 @@ def test_without_judgements_and_groups_only_pictures_are_shown(table: ScoreTable
     report = overview(table, "mine")
     assert (list(report.accuracy), list(report.ranking), list(report.disagreements)) == ([], [], [])
     assert len(report.best) == 6
+
+
+def test_pictures_that_can_still_be_read_are_explained(table: ScoreTable, tmp_path: Path) -> None:
+    def explain(image: object, prompt: str) -> list[Explanation]:
+        read_image(str(image))
+        return [Explanation("overall", 1.0, (), torch.ones(1, 1))]
+
+    report = overview(table, "mine")
+    Path(str(report.best[0].image)).unlink()
+    shown = explained(report, explain, fit="squash").explanations
+    expected = [report.best[1], *report.worst[:2]]
+    assert [picture.image for picture in shown] == [picture.image for picture in expected]
+    assert {picture.fit for picture in shown} == {"squash"}
 
 
 def test_an_unknown_reward_or_column_is_named(table: ScoreTable) -> None:
