@@ -17,7 +17,7 @@ from beholder.errors import ImageError, MissingDependencyError, WeightsError
 from beholder.images import read_images
 from beholder.rewards import clipscore, mps
 from beholder.rewards._towers import Features
-from beholder.rewards._towers.timm_text import TimmTextTowers
+from beholder.rewards._towers.timm_text import TimmTextTowers, sinusoids
 from beholder.rewards._weights import read_state
 
 DIM = 64
@@ -105,11 +105,16 @@ def save_start(folder: Path, pictures: Sequence[str], *, seed: int) -> None:
 
 @torch.no_grad()
 def standardise(towers: TimmTextTowers, states: Features) -> None:
-    """Fold mean 0 and deviation 1 of the cells' channels into the projection and the position."""
+    """Fold mean 0 and deviation 1 of the cells' channels into the projection and the position.
+
+    Positions start as waves as strong as the cells: from small random ones no place is learned.
+    """
     cells = states.tokens[:, towers.prefix_tokens :].flatten(0, 1)
     weight = towers.image_projection.weight
     weight.div_(cells.std(dim=0))
-    towers.position.sub_(weight @ cells.mean(dim=0))
+    waves = sinusoids(towers.image.grid, towers.dim)
+    waves[towers.prefix_tokens :] -= waves[towers.prefix_tokens :].mean(dim=0)
+    towers.position.copy_(waves - weight @ cells.mean(dim=0))
 
 
 def save_baseline(folder: Path) -> None:

@@ -53,13 +53,14 @@ def test_standardised_cells_have_mean_zero_and_deviation_one() -> None:
     width = towers.image_projection.in_features
     tokens = 5 + 3 * torch.randn(6, 1 + towers.image.grid**2, width)
     before = towers.image_projection.weight.clone()
-    with torch.no_grad():
-        towers.position.zero_()
     standardise(towers, Features(tokens, tokens.mean(dim=1)))
     cells = tokens[:, 1:]
     standard = (cells - cells.mean((0, 1))) / cells.flatten(0, 1).std(0)
     projected = towers.project_image(Features(tokens, tokens.mean(dim=1))).tokens[:, 1:]
-    torch.testing.assert_close(projected, standard @ before.T, atol=1e-4, rtol=1e-4)
+    position = projected - standard @ before.T
+    torch.testing.assert_close(position, position[:1].expand_as(position), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(position[0].mean(0), torch.zeros(towers.dim), atol=1e-4, rtol=1e-4)
+    assert torch.pdist(position[0]).min() > 0.1
 
 
 def test_ridge_finds_a_linear_map_and_shrinks_with_its_penalty() -> None:
