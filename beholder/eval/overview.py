@@ -40,6 +40,7 @@ class Overview:
         aspect: what decides best, worst and the ranking: an aspect or "total".
         filtered: what a filter did.
         title, notice: the headline, and what a reader must know first.
+        judges: who gave the judgements, as the page calls them.
         commands: shell lines that repeat the run.
         count: pictures on each side of best and worst, and the most disagreements.
     """
@@ -51,6 +52,7 @@ class Overview:
     filtered: FilterSummary | None = None
     title: str = ""
     notice: str = ""
+    judges: str = "people"
     commands: Sequence[str] = ()
     count: int = 6
 
@@ -81,6 +83,7 @@ def overview(table: ScoreTable, reward: str, parts: Overview | None = None) -> R
     return replace(
         base,
         notice=parts.notice,
+        judges=parts.judges,
         protocol={**base.protocol, **_protocol(table, reward, results.get(reward))},
         accuracy=[row for name, found in results.items() for row in _accuracy(name, found, reward)],
         ranking=[] if ranking is None else _standings(ranking),

@@ -21,8 +21,8 @@ from beholder.annotation.importing import import_export
 from beholder.errors import DataError
 from beholder.eval.filtering import FilterSummary as Filtered
 from beholder.eval.filtering import Rule, filter_table
-from beholder.eval.overview import Overview, overview
-from beholder.eval.report import ExplainedPicture, FilterSummary, Report, write_report
+from beholder.eval.overview import Overview, explained, overview
+from beholder.eval.report import FilterSummary, Report, write_report
 from beholder.quickstart.annotators import ANNOTATORS, NOTICE
 from beholder.quickstart.degrade import CHECKPOINTS
 from beholder.quickstart.material import Sizes, write_material
@@ -225,29 +225,17 @@ def _report(folder: Path, judgements: Path, kept: Filtered, commands: Sequence[s
         by="model",
         title="Quickstart: from judgements to a reward",
         notice=NOTICE,
+        judges="simulated annotators",
         filtered=FilterSummary(
             rule=rule, kept=kept.kept, dropped=kept.dropped, reasons=kept.reasons
         ),
         commands=commands,
     )
     page = overview(ScoreTable(folder / "scores"), REWARD, parts)
-    reward = load(str(folder / "runs" / REWARD))
-    return replace(page, explanations=_explained(page, reward))
-
-
-def _explained(page: Report, reward: beholder.Reward) -> list[ExplainedPicture]:
+    reward = MPS.from_pretrained(folder / "runs" / REWARD)
     if not isinstance(reward, MPS):
         raise DataError(f"the run folder holds {reward.card.name}, expected mps")
-    fit = reward.towers.preprocess.fit
-    return [
-        ExplainedPicture(
-            image=picture.image,
-            prompt=picture.prompt,
-            explanations=reward.explain(picture.image, picture.prompt),
-            fit=fit,
-        )
-        for picture in (*page.best[:2], *page.worst[:2])
-    ]
+    return explained(page, reward.explain, fit=reward.towers.preprocess.fit)
 
 
 def _summary(page: Report, kept: Filtered, diary: _Diary) -> dict[str, object]:

@@ -70,12 +70,15 @@ def present(tokens: Float[Tensor, "b n d"]) -> Bool[Tensor, "b n"]:
 
 
 def word_relevance(
-    prompt: str, spans: Sequence[tuple[int, int] | None], share: Sequence[float], threshold: float
+    prompt: str,
+    spans: Sequence[tuple[int, int] | None],
+    share: Sequence[float],
+    threshold: float | None,
 ) -> list[WordRelevance]:
     """The words of a prompt, with the share of the most relevant token of each.
 
     `spans` says where each token comes from. A word that no token covers was cut off: its share is
-    0 and it is not kept.
+    0 and it is not kept. A threshold of None, that of the soft mask, keeps every other word.
     """
     words = []
     for word in re.finditer(r"\S+", prompt):
@@ -86,7 +89,7 @@ def word_relevance(
             if span is not None and span[0] < end and span[1] > start
         ]
         top = max(covering, default=0.0)
-        kept = bool(covering) and top > threshold
+        kept = bool(covering) and (threshold is None or top > threshold)
         words.append(WordRelevance(word.group(), start, end, top, kept))
     return words
 

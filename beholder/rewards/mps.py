@@ -228,10 +228,9 @@ class MPS(Reward):
             scores = self._score(view)[:, 0].tolist()
             maps = self._grid(self.cross_model.attention(view.tokens, view.context, view.bias))
         spans = self.towers.token_spans(prompt)
+        threshold = self.threshold if self.soft_power is None else None
         return [
-            Explanation(
-                name, score, word_relevance(prompt, spans, share, self.threshold), attention
-            )
+            Explanation(name, score, word_relevance(prompt, spans, share, threshold), attention)
             for name, score, share, attention in zip(
                 self.conditions, scores, view.share[:, 0].tolist(), maps, strict=True
             )

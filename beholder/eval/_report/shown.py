@@ -174,6 +174,7 @@ class Report:
         title: the headline.
         summary: one or two sentences below it; "" writes them from the figures.
         notice: what the reader must know before trusting a number, such as what is simulated.
+        judges: who gave the judgements, as the page calls them.
         protocol: what makes the figures repeatable, name -> value, shown in this order: reward,
             weights hash, versions, date, number of pictures and pairs.
         accuracy: held-out accuracy, the model's and the baselines'.
@@ -192,6 +193,7 @@ class Report:
     title: str
     summary: str = ""
     notice: str = ""
+    judges: str = "people"
     protocol: Mapping[str, str] = field(default_factory=dict)
     accuracy: Sequence[AccuracyRow] = ()
     ranking: Sequence[RankRow] = ()

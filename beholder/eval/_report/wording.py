@@ -64,7 +64,7 @@ def _accuracy_sentence(report: Report) -> str:
     rivals = [r for r in report.accuracy if r.baseline and r.aspect == main.aspect]
     beside = " and ".join(f"{r.method} on {percent(r.accuracy)}" for r in rivals)
     return (
-        f"{main.method} agrees with people on {percent(main.accuracy)} of {main.pairs:,} "
+        f"{main.method} agrees with {report.judges} on {percent(main.accuracy)} of {main.pairs:,} "
         f"held-out pairs ({main.aspect})" + (f"; {beside}." if beside else ".")
     )
 

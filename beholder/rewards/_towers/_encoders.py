@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import isqrt
 from pathlib import Path
 from typing import Any, cast
@@ -235,7 +236,8 @@ def _from_folder(folder: Path) -> dict[str, Any]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+        with _without_bars():
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder} holds no text encoder with its tokenizer: {error}") from error
     return {
@@ -243,6 +245,20 @@ def _from_folder(folder: Path) -> dict[str, Any]:
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
         "pad_token": tokenizer.pad_token,
     }
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Inside, transformers draws no progress bars; a small file is read in a blink."""
+    from transformers.utils import logging  # noqa: PLC0415
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()
 
 
 def _random_model(config: Mapping[str, object]) -> Any:
