@@ -75,3 +75,17 @@ def test_the_commonest_reason_comes_first() -> None:
         "  1 b",
         "1 kept pictures could not be linked or copied",
     ]
+
+
+def test_the_quickstart_shows_accuracy_beside_its_baselines() -> None:
+    summary = {
+        "accuracy": {"detail": 0.95},
+        "intervals": {"detail": [0.92, 0.98]},
+        "baselines": {"clipscore_style": {"detail": 0.65}, "chance": 0.5},
+        "ranking": ["late", "early"],
+        "seconds": 250.4,
+    }
+    text = summaries.quickstart_text(summary, Path("quickstart"))
+    assert "detail  0.950 [0.920, 0.980]            0.650   0.500" in text
+    assert "ranking, best first: late, early" in text
+    assert "simulated" in text

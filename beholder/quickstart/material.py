@@ -32,7 +32,7 @@ Part = Literal["train", "test"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How much is made; the default trains in about a minute.
+    """How much is made; the default takes about five minutes in all.
 
     Attributes:
         train_prompts, test_prompts: each has one picture of every checkpoint.
@@ -40,7 +40,7 @@ class Sizes:
             one picture tells about several prompts.
     """
 
-    train_prompts: int = 500
+    train_prompts: int = 700
     test_prompts: int = 100
     borrowed: int = 3
 

@@ -36,13 +36,13 @@ from beholder.training.reward import RewardTraining, train_reward
 from beholder.types import ASPECTS
 
 FIT = FitConfig(
-    steps=500,
+    steps=900,
     learning_rate=3e-3,
     warmup_steps=70,
     weight_decay=0.5,
     ema_decay=0.99,
     precision="fp32",
-    checkpoint_every_steps=250,
+    checkpoint_every_steps=300,
 )
 """How the head is trained; the running average of its weights matters most."""
 

@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_export(tmp_path: Path) -> None:
         (SimulatedAnnotator(number=1, noise=0), -0.2, "right"),
         (SimulatedAnnotator(number=1, noise=0, tie_below=0.1), 0.09, "tie"),
         (SimulatedAnnotator(number=1, noise=0, tie_below=0.1, left_bias=0.05), 0.09, "left"),
-        (SimulatedAnnotator(number=1, noise=0, left_bias=0.3), -0.2, "left"),
+        (SimulatedAnnotator(number=1, noise=0, left_bias=0.4), -0.2, "left"),
     ],
 )
 def test_an_annotator_without_noise_follows_the_difference_tie_and_bias(
