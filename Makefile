@@ -43,7 +43,7 @@ format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev  ## every benchmark, side by side with the peers
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for name in $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:  ## forget the environment and everything that was made
 	rm -rf $(VENV) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
