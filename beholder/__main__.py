@@ -338,6 +338,7 @@ def import_judgements(
     salt: Annotated[
         str | None, typer.Option(envvar="BEHOLDER_SALT", help="Makes annotator ids unguessable.")
     ] = None,
+    notice: Annotated[str, typer.Option(help="What a reader of the data must know.")] = "",
     json: Json = False,
 ) -> None:
     """Judgements from Label Studio's JSON export of the pairwise template; doubts are flagged.
@@ -354,6 +355,7 @@ def import_judgements(
         aggregate=aggregate,
         embed=embed,
         salt=salt,
+        notice=notice,
     )
     if json:
         terminal.emit(report.as_json())

@@ -11,11 +11,12 @@ from beholder.annotation.answers import aspect_order
 from beholder.types import Comparison, Preference
 
 
-def comparisons_card(comparisons: Sequence[Comparison]) -> str:
-    """Markdown: rows, questions, annotators, flags; by aspect: answers, ties, agreement."""
+def comparisons_card(comparisons: Sequence[Comparison], notice: str = "") -> str:
+    """Markdown: the notice; rows, annotators, flags; by aspect: answers, ties, agreement."""
     flags = Counter(flag for c in comparisons for flag in c.flags)
     named = {c.annotator for c in comparisons if "unknown_user" not in c.flags}
     facts = [
+        *([notice, ""] if notice else []),
         f"{len(comparisons)} judgements of {len({c.key for c in comparisons})} questions "
         f"by {len(named)} annotators.",
         "`ranks_<aspect>` holds one rank a picture: 1 is best, equal ranks are a tie.",
@@ -35,10 +36,11 @@ def comparisons_card(comparisons: Sequence[Comparison]) -> str:
     return _card("Comparisons of pictures", facts, head, rows)
 
 
-def preferences_card(preferences: Sequence[Preference]) -> str:
-    """Markdown: pairs and pictures; by aspect: pairs, answers and ties."""
+def preferences_card(preferences: Sequence[Preference], notice: str = "") -> str:
+    """Markdown: the notice; pairs and pictures; by aspect: pairs, answers and ties."""
     pictures = {picture for p in preferences for picture in (p.first, p.second)}
     facts = [
+        *([notice, ""] if notice else []),
         f"{len(preferences)} pairs of {len(pictures)} pictures.",
         "`p_<aspect>` is how strongly `first` is preferred: 1 always, 0 never, 0.5 a tie.",
     ]

@@ -27,8 +27,8 @@ _COMPARISON: Columns = {
 _PREFERENCE: Columns = {"key": "string", "prompt": "string", "first": "string", "second": "string"}
 
 
-def write_comparisons(comparisons: Sequence[Comparison], folder: Path) -> None:
-    """Write every comparison, flagged or not; pictures stay paths.
+def write_comparisons(comparisons: Sequence[Comparison], folder: Path, *, notice: str = "") -> None:
+    """Write every comparison, flagged or not; pictures stay paths. The card opens with `notice`.
 
     Columns: key, prompt, images, annotator, seconds, source, flags, ranks_<aspect> (null where an
     aspect was not answered).
@@ -36,7 +36,7 @@ def write_comparisons(comparisons: Sequence[Comparison], folder: Path) -> None:
     aspects = aspect_order(a for c in comparisons for a in c.ranks)
     columns = {**_COMPARISON, **{f"ranks_{a}": ["int32"] for a in aspects}}
     rows = (_comparison_row(c, aspects) for c in comparisons)
-    write_folder(folder, columns, rows, comparisons_card(comparisons))
+    write_folder(folder, columns, rows, comparisons_card(comparisons, notice))
 
 
 def read_comparisons(folder: Path) -> list[Comparison]:
@@ -51,13 +51,13 @@ def read_comparisons(folder: Path) -> list[Comparison]:
 
 
 def write_preferences(
-    preferences: Sequence[Preference], folder: Path, *, embed: bool = False
+    preferences: Sequence[Preference], folder: Path, *, embed: bool = False, notice: str = ""
 ) -> None:
     """Write one row a pair; pictures stay paths or, with `embed`, travel inside the parquet.
 
     Columns: key, prompt, first, second, p_<aspect> and votes_<aspect> (null where nobody
     answered). A picture that many pairs share is stored once per column and 100 rows.
-    Raises DataError if a picture to embed cannot be read.
+    The card opens with `notice`. Raises DataError if a picture to embed cannot be read.
     """
     aspects = aspect_order(a for p in preferences for a in (*p.p_first, *p.votes))
     picture = "image" if embed else "string"
@@ -65,7 +65,7 @@ def write_preferences(
     for aspect in aspects:
         columns |= {f"p_{aspect}": "float64", f"votes_{aspect}": "int32"}
     rows = (_preference_row(p, aspects, embed) for p in preferences)
-    write_folder(folder, columns, rows, preferences_card(preferences))
+    write_folder(folder, columns, rows, preferences_card(preferences, notice))
 
 
 def read_preferences(folder: Path, *, pictures: Path | None = None) -> list[Preference]:

@@ -30,6 +30,7 @@ def import_export(
     aggregate: Aggregate = "votes",
     embed: bool = False,
     salt: str | None = None,
+    notice: str = "",
 ) -> ImportReport:
     """Write out/comparisons, out/preferences and out/report.json; gives the report.
 
@@ -44,6 +45,7 @@ def import_export(
         aggregate: how annotators are joined: `by_votes` or `by_reliability`.
         embed: store the pictures inside out/preferences.
         salt: makes annotators' ids unguessable.
+        notice: what a reader of the data must know first; the cards open with it.
 
     Raises:
         AnnotationError: if an export or the mapping cannot be read, or no picture exists.
@@ -56,8 +58,8 @@ def import_export(
     comparisons, report = parse_export(tasks, mapping=sides, images_root=root, salt=salt)
     comparisons, report = _flag_missing(comparisons, report)
     preferences, report = _aggregate(comparisons, report, aggregate)
-    write_comparisons(comparisons, out / "comparisons")
-    write_preferences(preferences, out / "preferences", embed=embed)
+    write_comparisons(comparisons, out / "comparisons", notice=notice)
+    write_preferences(preferences, out / "preferences", embed=embed, notice=notice)
     _keep_mapping(sides, out)
     text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
     (out / "report.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -153,6 +153,7 @@ def _judge(
                 judgements / part,
                 mapping=answers / part / "mapping.jsonl",
                 images_root=folder / "pictures",
+                notice=NOTICE,
             )
 
 

@@ -24,3 +24,8 @@ def test_preferences_count_pairs_answers_and_undecided_ones() -> None:
     card = preferences_card(by_votes(rows))
     assert "2 pairs of 4 pictures." in card
     assert "| overall | 2 | 3 | 50.0% |" in card
+
+
+def test_a_notice_comes_before_all_figures() -> None:
+    for card in (comparisons_card([], "Simulated."), preferences_card([], "Simulated.")):
+        assert card.splitlines()[2:4] == ["Simulated.", ""]

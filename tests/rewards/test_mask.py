@@ -111,3 +111,13 @@ def test_an_unknown_rule_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=why):
         check_rule(threshold, scope=scope, mask=mask, paddings=("keep", padding))
+
+
+def test_the_soft_mask_has_a_finite_gradient_beside_padding() -> None:
+    share = torch.tensor([[[1.0, 0.4, -torch.inf]]])
+    power = torch.ones((), requires_grad=True)
+    weights = soft_bias(share, power).softmax(dim=-1)
+    assert weights[0, 0, 2] == 0
+    weights[0, 0, 0].backward()
+    assert power.grad is not None
+    assert power.grad.isfinite()
