@@ -27,7 +27,7 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
 )
 """What each aspect counts in the overall quality."""
 
-TINT: Values = np.array([-0.2, 0.2, -0.4], dtype=np.float32)
+TINT: Values = np.array([-0.25, 0.25, -0.5], dtype=np.float32)
 """Logarithm of what the strongest colour cast does to red, green and blue."""
 
 _FAINTEST = 0.25
@@ -90,8 +90,8 @@ def degrade(pixels: Pixels, faults: Faults, rng: np.random.Generator) -> Pixels:
 
 
 def flatten(values: Values, severity: float) -> Values:
-    """Contrast and saturation pulled towards a middle grey, by about half at most."""
-    return np.asarray(values + 0.55 * severity * (0.55 - values), dtype=np.float32)
+    """Contrast and saturation pulled towards a middle grey, by 62 % at most."""
+    return np.asarray(values + 0.62 * severity * (0.55 - values), dtype=np.float32)
 
 
 def tint(values: Values, severity: float) -> Values:

@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -48,7 +48,7 @@ FIT = FitConfig(
 
 REWARD, BASELINE = "mine", "clipscore_style"
 _MARK = "quickstart.json"
-_SAMPLE = 64  # pictures that set the scale of the start
+_SAMPLE = 96  # pictures and prompts that set the scale of the start
 _BATCH = 2  # pictures in one pass: larger ones outgrow a CPU's caches
 
 
@@ -170,17 +170,19 @@ def _learn(folder: Path, fit: FitConfig, diary: _Diary) -> None:
         fit=fit,
     )
     with diary.part("pretrained towers, joined by a random head"):
-        save_start(folder / "start", _sample(Path(config.preferences)), seed=fit.seed)
+        said = read_preferences(Path(config.preferences))
+        pictures, prompts = _sample(p.first for p in said), _sample(p.prompt for p in said)
+        save_start(folder / "start", pictures, prompts, seed=fit.seed)
         text = json.dumps(asdict(config), indent=2)  # JSON is YAML
         (folder / "train.yaml").write_text(text + "\n", encoding="utf-8")
     with diary.part("training on features", f"beholder train {folder / 'train.yaml'}"):
         train_reward(config)
 
 
-def _sample(preferences: Path) -> list[str]:
-    """Some of the training pictures, spread over all of them."""
-    pictures = sorted({p.first for p in read_preferences(preferences)})
-    return pictures[:: max(1, len(pictures) // _SAMPLE)][:_SAMPLE]
+def _sample(values: Iterable[str]) -> list[str]:
+    """Some distinct values, spread over all of them."""
+    distinct = sorted(set(values))
+    return distinct[:: max(1, len(distinct) // _SAMPLE)][:_SAMPLE]
 
 
 def _score(folder: Path, diary: _Diary) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from beholder.errors import ImageError, MissingDependencyError, WeightsError
 from beholder.images import read_images
@@ -27,6 +28,7 @@ LEVELS = (0, 1, 3)
 """Feature maps that training sees: strides 2 and 4 for fine detail and colour, 16 for shapes."""
 
 _HEAD = {"layer_num": 1, "heads": 4, "dim_head": 32, "ff_mult": 2}
+_FAINT, _GAIN = 0.1, 0.3  # of `whiten`
 _MAX_LENGTH = 48  # tokens; the overall condition has 47
 
 
@@ -84,11 +86,12 @@ MINILM = Shipped(
 """all-MiniLM-L6-v2, a sentence encoder (Reimers & Gurevych, EMNLP 2019; Wang et al., 2020)."""
 
 
-def save_start(folder: Path, pictures: Sequence[str], *, seed: int) -> None:
+def save_start(folder: Path, pictures: Sequence[str], prompts: Sequence[str], *, seed: int) -> None:
     """Write the reward that training starts from: pretrained towers under a random MPS head.
 
-    `pictures` are a sample by which the cells of the picture tower are standardised; without this
-    its strongest channels would drown the others. Raises ImageError if one cannot be read.
+    By `pictures` and `prompts`, samples of what it will be trained on, both towers are brought to
+    one scale; without this their strongest directions drown the others, and "upper" is never told
+    from "lower". Raises ImageError if a picture cannot be read.
     """
     towers = {
         "kind": "timm_text",
@@ -99,7 +102,9 @@ def save_start(folder: Path, pictures: Sequence[str], *, seed: int) -> None:
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
         reward = mps.build(towers=towers, config={"cross": _HEAD}, mask="soft").eval()
-    standardise(cast("TimmTextTowers", reward.towers), _states(reward, pictures))
+    joined = cast("TimmTextTowers", reward.towers)
+    standardise(joined, _states(reward, pictures))
+    whiten(joined, _encode(joined, prompts))
     reward.save_pretrained(folder)
 
 
@@ -115,6 +120,23 @@ def standardise(towers: TimmTextTowers, states: Features) -> None:
     waves = sinusoids(towers.image.grid, towers.dim)
     waves[towers.prefix_tokens :] -= waves[towers.prefix_tokens :].mean(dim=0)
     towers.position.copy_(waves - weight @ cells.mean(dim=0))
+
+
+@torch.no_grad()
+def whiten(towers: TimmTextTowers, texts: Float[Tensor, "n w"]) -> None:
+    """Give all directions in which texts differ about the same weight in the shared space.
+
+    Directions weaker than a tenth of the strongest stay weak; the mean text becomes zero.
+    """
+    mean = texts.mean(dim=0)
+    _, strength, directions = torch.linalg.svd(texts - mean, full_matrices=False)
+    strength, directions = strength[: towers.dim], directions[: towers.dim]
+    scale = strength[:, None] / (strength.square() + (_FAINT * strength[0]).square())[:, None]
+    kept = scale * directions * len(texts) ** 0.5
+    axis = functional.normalize(mean, dim=0)
+    mixed = towers.text_projection.weight[:, : len(kept)].clone()
+    turn = torch.linalg.qr(mixed).Q
+    towers.text_projection.weight.copy_(_GAIN * turn @ (kept - (kept @ axis)[:, None] * axis))
 
 
 def save_baseline(folder: Path) -> None:

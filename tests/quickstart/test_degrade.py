@@ -91,7 +91,7 @@ def test_overall_is_the_weighted_mean() -> None:
 
 @pytest.mark.parametrize("wrong", [0, 1, 2, 3])
 def test_a_misread_thing_differs_in_as_many_names(wrong: int) -> None:
-    asked = Thing("red", "star", "centre")
+    asked = Thing("red", "star", "in the middle")
     rng = np.random.default_rng(0)
     for _ in range(20):
         drawn = misread(asked, wrong, rng)

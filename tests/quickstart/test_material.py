@@ -58,8 +58,8 @@ def test_the_same_seed_makes_the_same_files_and_another_seed_others(
 
 def test_a_picture_is_judged_by_the_prompt_that_it_is_shown_for() -> None:
     cat = PHOTOGRAPHS[0]
-    own = Scene("a", cat, Thing("red", "star", "centre"))
-    near = Scene("b", cat, Thing("red", "circle", "centre"))
+    own = Scene("a", cat, Thing("red", "star", "in the middle"))
+    near = Scene("b", cat, Thing("red", "circle", "in the middle"))
     picture = Drawn("x.png", own, own.thing, Faults(blur=1.0), "simulated-late")
     assert picture.qualities(own)["alignment"] == 1
     assert picture.qualities(near)["alignment"] == pytest.approx(2 / 3)
@@ -67,7 +67,7 @@ def test_a_picture_is_judged_by_the_prompt_that_it_is_shown_for() -> None:
 
 
 def test_borrowed_pictures_show_the_same_photograph_for_another_prompt() -> None:
-    things = [Thing("red", "star", "centre"), Thing("blue", "star", "centre")]
+    things = [Thing("red", "star", "in the middle"), Thing("blue", "star", "in the middle")]
     scenes = [Scene(f"{p.noun}-{k}", p, t) for p in PHOTOGRAPHS[:2] for k, t in enumerate(things)]
     drawn = [
         Drawn(f"{s.key}-{name}.png", s, s.thing, Faults(), name)

@@ -17,6 +17,7 @@ from beholder.quickstart.towers import (
     save_baseline,
     save_start,
     standardise,
+    whiten,
 )
 from beholder.rewards._towers import Features, build_towers
 from beholder.rewards._towers.timm_text import TimmTextTowers
@@ -63,6 +64,21 @@ def test_standardised_cells_have_mean_zero_and_deviation_one() -> None:
     assert torch.pdist(position[0]).min() > 0.1
 
 
+def test_whitened_texts_differ_alike_in_strong_and_weak_directions() -> None:
+    towers = build_towers(tiny_towers.timm_text())
+    assert isinstance(towers, TimmTextTowers)
+    generator = torch.Generator().manual_seed(0)
+    *directions, axis = torch.linalg.qr(torch.randn(32, 32, generator=generator)).Q[:4]
+    strength = torch.tensor([4.0, 2.0, 1.0])
+    varied = torch.randn(500, 3, generator=generator) * strength
+    texts = 50 * axis + varied @ torch.stack(directions)
+    whiten(towers, texts)
+    weight = towers.text_projection.weight.detach()
+    after = [(weight @ (strength[k] * directions[k])).norm().item() for k in range(3)]
+    assert max(after) / min(after) < 1.6
+    assert (weight @ texts.mean(dim=0)).norm() < 1e-3 * max(after)
+
+
 def test_ridge_finds_a_linear_map_and_shrinks_with_its_penalty() -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(200, 3, generator=generator)
@@ -84,7 +100,7 @@ def test_class_names_are_those_of_imagenet() -> None:
 def test_the_start_is_an_mps_that_saves_and_loads(tmp_path: Path) -> None:
     path = str(tmp_path / "a.png")
     load(PHOTOGRAPHS[0]).resize((256, 256)).save(path)
-    save_start(tmp_path / "start", [path], seed=0)
+    save_start(tmp_path / "start", [path], ["a cat", "a dog", "two red cubes"], seed=0)
     reward = beholder.load(str(tmp_path / "start"))
     assert isinstance(reward, MPS)
     assert reward.towers.dim == DIM
@@ -93,7 +109,7 @@ def test_the_start_is_an_mps_that_saves_and_loads(tmp_path: Path) -> None:
 
 def test_a_start_needs_readable_pictures(tmp_path: Path) -> None:
     with pytest.raises(ImageError):
-        save_start(tmp_path, [str(tmp_path / "none.png")], seed=0)
+        save_start(tmp_path, [str(tmp_path / "none.png")], ["a cat"], seed=0)
 
 
 @pytest.mark.weights
