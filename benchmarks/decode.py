@@ -23,6 +23,7 @@ from PIL import Image, ImageFilter
 
 from beholder.images import read_image
 from beholder.rewards._preprocess import resize
+from benchmarks._machine import processor
 
 SIDE = 224
 Resized = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -60,15 +61,6 @@ def heading() -> str:
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     today = datetime.now(UTC).date()
     return f"{today}, {processor()}, one thread\n{listed}\nCPU ms per picture, median of rounds"
-
-
-def processor() -> str:
-    try:
-        rows = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (row.partition(":")[2].strip() for row in rows if row.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def measure(side: int, arguments: argparse.Namespace) -> str:

@@ -13,6 +13,8 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from datetime import date
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor
 
 import beholder
 from beholder.rewards.mps import MPS
+from benchmarks._machine import processor
 from tests.rewards.published_mps import published_score
 
 
@@ -36,6 +39,9 @@ def main() -> None:
     ratios = [published / ours for published, ours in seconds]
     per_row = [1000 * statistics.median(side) / len(prompts) for side in zip(*seconds, strict=True)]
     report = {
+        "date": date.today().isoformat(),
+        "machine": f"{processor()}, {given.threads} thread(s)",
+        "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
         "rows": len(prompts),
         "published_ms_per_row": round(per_row[0], 2),
         "ours_ms_per_row": round(per_row[1], 2),

@@ -1,0 +1,1 @@
+"""Side by side with the published loops and the peers; `make bench` runs them all."""
