@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -107,7 +108,7 @@ def rewards(json: Json = False) -> None:
 
     cards = [reward_class(name).card for name in names()]
     if json:
-        terminal.emit([terminal.plain(card) for card in cards])
+        terminal.emit([asdict(card) for card in cards])
         return
     for card in cards:
         terminal.say(summaries.card_text(card))

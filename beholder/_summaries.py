@@ -39,8 +39,8 @@ def card_text(card: RewardCard) -> str:
 def score_text(summary: Summary, out: Path) -> str:
     """How many rows were scored, and why some were not."""
     lines = [
-        f"{out}: {summary.rows} rows, {summary.scored} scored now, {summary.skipped} before, "
-        f"{summary.failed} failed, {summary.seconds:.1f} s"
+        f"{out}: {summary.rows} rows, {summary.scored - summary.failed} scored now, "
+        f"{summary.failed} failed, {summary.skipped} were done before, {summary.seconds:.1f} s"
     ]
     for reward, codes in summary.errors.items():
         lines += [f"  {reward}: {count} {code}" for code, count in sorted(codes.items())]

@@ -9,14 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from beholder.errors import BeholderError, ConfigError
 
 if TYPE_CHECKING:
-    from beholder.rewards import Reward, RewardCard
+    from beholder.rewards import Reward
     from beholder.rewards.mps import MPS
 
 OK, FAILED, USAGE, SOME_ROWS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -71,11 +70,6 @@ def show_log() -> None:
 def emit(values: object) -> None:
     """Numbers for programs: JSON on standard output, NaN and infinities as null."""
     sys.stdout.write(json.dumps(finite(values), indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def plain(card: RewardCard) -> dict[str, object]:
-    """A card as JSON-ready values."""
-    return asdict(card)
 
 
 def finite(values: object) -> object:

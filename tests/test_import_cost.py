@@ -1,4 +1,3 @@
-import importlib.util
 import statistics
 import subprocess
 import sys
@@ -48,8 +47,6 @@ def test_importing_costs_little_more_than_torch() -> None:
 
 @pytest.mark.slow
 def test_help_costs_little_more_than_torch() -> None:
-    if importlib.util.find_spec("beholder.__main__") is None:
-        pytest.skip("there is no command line yet")
     assert seconds_above_torch(HELP) <= ALLOWED_SECONDS
 
 

@@ -31,7 +31,7 @@ def test_failed_rows_are_counted_by_reward_and_code() -> None:
         rows=5, scored=3, skipped=2, failed=1, errors={"mps": {"truncated": 1}}, seconds=2.0
     )
     assert summaries.score_text(summary, Path("scores")) == (
-        "scores: 5 rows, 3 scored now, 2 before, 1 failed, 2.0 s\n  mps: 1 truncated"
+        "scores: 5 rows, 2 scored now, 1 failed, 2 were done before, 2.0 s\n  mps: 1 truncated"
     )
 
 
