@@ -12,7 +12,7 @@ from torch import Tensor
 
 from beholder.errors import ImageError
 from beholder.images import Alpha, ImageSource, read_images
-from beholder.rewards._manifest import Row
+from beholder.inputs import Row
 
 READ_AHEAD_BYTES = 512 * 2**20
 """Decoded pictures that wait for the model take about this much memory at most."""

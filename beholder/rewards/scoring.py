@@ -18,11 +18,11 @@ from torch import Tensor
 import beholder
 from beholder.errors import ConfigError, DataError, ImageError
 from beholder.images import Alpha, ImageSource
+from beholder.inputs import Inputs as Inputs
+from beholder.inputs import Row as Row
+from beholder.inputs import read_inputs as read_inputs
 from beholder.rewards import Reward, load
 from beholder.rewards._base import evaluating
-from beholder.rewards._manifest import Inputs as Inputs
-from beholder.rewards._manifest import Row as Row
-from beholder.rewards._manifest import read_inputs as read_inputs
 from beholder.rewards._read_ahead import Decoded, Task, batches, decoded
 from beholder.tables import ScoreTable, TableWriter, check_reward_name, error_code
 from beholder.types import Scores

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from beholder.errors import ImageError
+from beholder.inputs import Row
 from beholder.rewards import _read_ahead
-from beholder.rewards._manifest import Row
 from beholder.rewards._read_ahead import Task, batches, decoded
 
 

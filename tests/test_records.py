@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beholder._records import column_of, manifest_records, parquet_records
 from beholder.errors import DataError
-from beholder.rewards._manifest import read_inputs
-from beholder.rewards._records import column_of, manifest_records, parquet_records
+from beholder.inputs import read_inputs
 
 
 def test_quoted_cells_keep_delimiters_and_line_breaks(tmp_path: Path) -> None:

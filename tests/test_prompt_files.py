@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from beholder.errors import DataError
-from beholder.rewards._manifest import read_inputs
+from beholder.inputs import read_inputs
 
 
 def picture(path: Path) -> Path:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from beholder._records import ALIASES, MANIFESTS, column_of, manifest_records, open_text
 from beholder.errors import DataError
-from beholder.rewards._records import ALIASES, MANIFESTS, column_of, manifest_records, open_text
 
 PromptOf = Callable[[int, str, Path], str | None]
 """The prompt of a picture by its number, its path relative to the root, and its path."""

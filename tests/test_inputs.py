@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from beholder.errors import DataError
-from beholder.rewards._manifest import is_picture, read_inputs
+from beholder.inputs import is_picture, read_inputs
 
 
 def picture(path: Path, level: int = 100) -> Path:

@@ -1,4 +1,4 @@
-"""What is to be scored: pictures and prompts from folders, globs, manifests and data sets.
+"""Pictures and prompts from folders, globs, manifests and data sets.
 
 Sources, by `read_inputs`:
 
@@ -26,10 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from beholder.errors import DataError
-from beholder.images import ImageSource
-from beholder.rewards._prompts import prompts_for
-from beholder.rewards._records import (
+from beholder._prompt_files import prompts_for
+from beholder._records import (
     ALIASES,
     MANIFESTS,
     Records,
@@ -37,6 +35,8 @@ from beholder.rewards._records import (
     manifest_records,
     parquet_records,
 )
+from beholder.errors import DataError
+from beholder.images import ImageSource
 
 SUFFIX = re.compile(
     r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|gif|bmp|dib|tiff?|avif|hei[cf]|jxl|jp2|p[gp]m|tga|ico)", re.I
@@ -94,7 +94,8 @@ class LoadedDataset(Protocol):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
-    def cast_column(self, column: str, feature: Any) -> Any: ...
+    def cast_column(self, column: str, feature: Any) -> Any:
+        """The same rows with another feature type of a column."""
 
 
 def read_inputs(
