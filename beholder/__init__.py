@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from beholder.tables import ScoreTable as ScoreTable
     from beholder.types import Comparison as Comparison
     from beholder.types import Edges as Edges
+    from beholder.types import Feedback as Feedback
     from beholder.types import Preference as Preference
+    from beholder.types import Rating as Rating
     from beholder.types import Scores as Scores
     from beholder.types import WordLabel as WordLabel
 
@@ -22,7 +24,9 @@ __version__ = "0.1.0"
 _HOME = {
     "Comparison": "beholder.types",
     "Edges": "beholder.types",
+    "Feedback": "beholder.types",
     "Preference": "beholder.types",
+    "Rating": "beholder.types",
     "Reward": "beholder.rewards",
     "RewardCard": "beholder.rewards",
     "ScoreTable": "beholder.tables",

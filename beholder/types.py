@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from beholder.errors import DataError
 
 ASPECTS = ("aesthetics", "detail", "alignment", "overall")
 """The four dimensions of MPS (Zhang et al., CVPR 2024), in the order of the annotation template."""
+
+
+def _check_shares(owner: str, values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and 0 <= value <= 1):
+            raise DataError(f"{owner} {name} is {value}, expected a number in [0, 1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +193,82 @@ class Preference:
     votes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for aspect, p in self.p_first.items():
-            if not (math.isfinite(p) and 0 <= p <= 1):
+        _check_shares(f"preference {self.key!r}: p_first of", self.p_first)
+
+
+RATED = ("plausibility", "alignment", "aesthetics", "overall")
+"""What RichHF rates (Liang et al., CVPR 2024), in the order of the annotation template."""
+
+MAPS = ("implausibility", "misalignment")
+"""The two kinds of points of RichHF: where a picture is implausible, where it misses the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in a picture as shares of its width and height, from the top left; in [0, 1]."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """One annotator's rich feedback on one picture of one prompt, as in RichHF.
+
+    Attributes:
+        key: names the question; several annotators who answer it share the key.
+        image: picture id or path, resolved by whoever loads pixels.
+        values: aspect -> rating in [0, 1]; higher is better. An unanswered aspect is absent.
+        points: map kind -> where the annotator saw a fault.
+        misaligned: spans `prompt[start:end]` of words that the picture misses, in code points.
+        annotator, seconds, source, flags: as in `Comparison`.
+    """
+
+    key: str
+    prompt: str
+    image: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    points: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
+    misaligned: tuple[tuple[int, int], ...] = ()
+    annotator: str = "unknown"
+    seconds: float | None = None
+    source: str = ""
+    flags: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        _check_shares(f"rating {self.key!r}", self.values)
+        for start, end in self.misaligned:
+            if not 0 <= start < end <= len(self.prompt):
                 raise DataError(
-                    f"preference {self.key!r}: p_first of {aspect} is {p}, expected [0, 1]"
+                    f"rating {self.key!r}: span ({start}, {end}) lies outside its prompt "
+                    f"of {len(self.prompt)} characters"
                 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What a group of annotators, taken together, says about one picture, as in RichHF.
+
+    Attributes:
+        key: the question's key, as in `Rating`.
+        image: picture id or path.
+        values: aspect -> mean rating in [0, 1].
+        maps: map kind -> grey levels 0 to 255 of how many annotators marked a place.
+        words: every word of the prompt with the share of annotators who say it is missed, as
+            `p_misaligned`; above 0.5 is the majority's "misaligned".
+        votes: number of clean ratings behind it.
+    """
+
+    key: str
+    prompt: str
+    image: str
+    values: Mapping[str, float]
+    maps: Mapping[str, UInt8[Tensor, "h w"]] = field(default_factory=dict)
+    words: Sequence[WordLabel] = ()
+    votes: int = 0
+
+    def __post_init__(self) -> None:
+        _check_shares(f"feedback {self.key!r}", self.values)
 
 
 @dataclass(frozen=True, slots=True)

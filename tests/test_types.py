@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from beholder.errors import DataError
-from beholder.types import Comparison, Edges, Preference, Scores, WordLabel
+from beholder.types import Comparison, Edges, Feedback, Preference, Rating, Scores, WordLabel
 
 
 def scores(*total: float, errors: dict[int, str] | None = None) -> Scores:
@@ -95,7 +95,7 @@ def test_a_comparison_needs_two_pictures_and_a_rank_for_each() -> None:
 
 @pytest.mark.parametrize("p", [-0.01, 1.01, math.nan, math.inf])
 def test_a_preference_is_a_probability(p: float) -> None:
-    with pytest.raises(DataError, match=r"'q': p_first of overall is .*, expected \[0, 1\]"):
+    with pytest.raises(DataError, match=r"'q': p_first of overall is .*, expected a number in"):
         Preference(key="q", prompt="", first="a", second="b", p_first={"overall": p})
 
 
@@ -108,3 +108,18 @@ def test_shapes_are_checked_in_the_tests() -> None:
     wrong: Tensor = torch.ones(2, 2)
     with pytest.raises(Exception, match="Type-check error"):
         Scores(wrong)
+
+
+def test_a_rating_refuses_values_and_spans_that_cannot_be() -> None:
+    words = ((2, 5),)
+    assert Rating(key="q", prompt="a fox", image="a", misaligned=words).misaligned == words
+    with pytest.raises(DataError, match=r"rating 'q' overall is 5, expected a number in \[0, 1\]"):
+        Rating(key="q", prompt="a fox", image="a", values={"overall": 5})
+    for span in ((2, 6), (3, 3), (-1, 2)):
+        with pytest.raises(DataError, match="lies outside its prompt of 5 characters"):
+            Rating(key="q", prompt="a fox", image="a", misaligned=(span,))
+
+
+def test_feedback_refuses_a_value_that_is_no_share() -> None:
+    with pytest.raises(DataError, match=r"feedback 'q' overall is nan, expected a number in"):
+        Feedback(key="q", prompt="a fox", image="a", values={"overall": float("nan")})

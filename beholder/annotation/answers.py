@@ -18,9 +18,14 @@ DOUBTFUL = frozenset(
         "invalid",
         "empty",
         "missing_picture",
+        "gold",
+        "repeat",
+        "deleted",
     }
 )
 """Flags whose answers do not count.
+
+Gold tasks and mirrored repeats check the annotators; counting them would ask a pair twice.
 
 A partial answer counts in the aspects that were answered. An unknown user's answer counts too: a
 person gave it, only the name was lost. A prefilled one does not: it repeats a model's prediction.

@@ -53,7 +53,7 @@ def import_export(
     if not exports:
         raise AnnotationError("no export given; export the project from Label Studio as JSON")
     root = images_root.absolute() if images_root else None
-    sides = read_mapping(mapping, root) if mapping else None
+    sides = read_mapping(mapping, TaskSides, root) if mapping else None
     tasks = [task for path in exports for task in read_export(path)]
     comparisons, report = parse_export(tasks, mapping=sides, images_root=root, salt=salt)
     comparisons, report = _flag_missing(comparisons, report)
@@ -69,7 +69,7 @@ def import_export(
 def agreement_report(folder: Path, *, seed: int = 0) -> AgreementReport:
     """Agreement of the annotators whose comparisons `import_export` wrote to `folder`."""
     path = folder / _MAPPING
-    sides = read_mapping(path) if path.is_file() else {}
+    sides = read_mapping(path, TaskSides) if path.is_file() else {}
     right_first = [key for key, side in sides.items() if side.left_is == "b"]
     comparisons = read_comparisons(folder / "comparisons")
     return agreement(comparisons, right_first=right_first, seed=seed)

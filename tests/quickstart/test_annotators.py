@@ -6,7 +6,7 @@ import pytest
 
 from beholder.annotation.aggregate import by_votes
 from beholder.annotation.label_studio import parse_export, read_export
-from beholder.annotation.mapping import read_mapping
+from beholder.annotation.mapping import TaskSides, read_mapping
 from beholder.quickstart.annotators import ANNOTATORS, OVERLAP, Question, SimulatedAnnotator, ask
 from beholder.types import ASPECTS, Comparison
 
@@ -29,7 +29,7 @@ def asked(folder: Path, count: int = 200) -> tuple[list[Question], list[Comparis
     rng = np.random.default_rng(0)
     questions = [question(number, rng) for number in range(count)]
     ask(questions, folder, rng)
-    sides = read_mapping(folder / "mapping.jsonl")
+    sides = read_mapping(folder / "mapping.jsonl", TaskSides)
     comparisons, report = parse_export(read_export(folder / "export.json"), mapping=sides)
     assert not report.problems
     assert report.unreadable == 0
