@@ -16,13 +16,13 @@ import difflib
 import hashlib
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beholder._lock import only_writer
 from beholder._shards import INPUT_COLUMNS, INPUTS, Shards, storable
 from beholder.errors import ConfigError, DataError
 
@@ -129,7 +129,7 @@ class ScoreTable:
         """The only writer of this table; DataError if another process is writing it."""
         self._refuse_foreign_folder()
         (self.folder / "rewards").mkdir(parents=True, exist_ok=True)
-        with _lock(self.folder / ".lock"):
+        with only_writer(self.folder / ".lock"):
             for left_over in self.folder.rglob(".*.parquet.tmp"):
                 left_over.unlink()
             yield TableWriter(self)
@@ -280,16 +280,3 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "")
         elif before != after:
             found.append(f"{path}{name} was {before!r}, now {after!r}")
     return found
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        if sys.platform != "win32":
-            import fcntl  # noqa: PLC0415
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DataError(f"another process is writing {path.parent}; wait for it") from error
-        yield
