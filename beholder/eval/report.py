@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from beholder._page.document import write_whole
+from beholder._page.thumbnails import Fit as Fit
 from beholder.errors import DataError
 from beholder.eval._report.page import render
 from beholder.eval._report.selection import best_and_worst as best_and_worst
@@ -19,7 +20,6 @@ from beholder.eval._report.shown import AccuracyRow as AccuracyRow
 from beholder.eval._report.shown import Disagreement as Disagreement
 from beholder.eval._report.shown import ExplainedPicture as ExplainedPicture
 from beholder.eval._report.shown import FilterSummary as FilterSummary
-from beholder.eval._report.shown import Fit as Fit
 from beholder.eval._report.shown import RankRow as RankRow
 from beholder.eval._report.shown import Report as Report
 from beholder.eval._report.shown import ScoredPicture as ScoredPicture
@@ -61,7 +61,7 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> Path:
             f"the report draws {drawn} pictures, at most {MOST_PICTURES} fit on one page; "
             "show fewer with `count`"
         )
-    return _write_whole(Path(path), render(report))
+    return write_whole(Path(path), render(report))
 
 
 def report_from_table(
@@ -152,17 +152,3 @@ def _distributions(pictures: Sequence[ScoredPicture]) -> dict[str, dict[str, lis
         for aspect, value in (picture.aspects or {"total": picture.total}).items():
             scores.setdefault(aspect, []).append(value)
     return found
-
-
-def _write_whole(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path

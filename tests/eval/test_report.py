@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from beholder._page.document import TEMPLATES as SHARED
 from beholder.errors import DataError
 from beholder.eval._report.page import TEMPLATES
 from beholder.eval.report import (
@@ -99,7 +100,7 @@ def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
     ]
     assert addresses
     assert all(address.startswith(("data:", "#")) for address in addresses)
-    style = (TEMPLATES / "report.css").read_text()
+    style = (TEMPLATES / "report.css").read_text() + (SHARED / "page.css").read_text()
     assert "url(" not in style
     assert "@import" not in style
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from beholder.eval.report import write_report
-from tests.eval._report.browser import CHROMIUM, Browser, browsing
+from tests._page.browser import CHROMIUM, Browser, browsing
 from tests.eval._report.sample import sample, unkind
 
 pytestmark = [

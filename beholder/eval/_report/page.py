@@ -6,39 +6,68 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from beholder.eval._report import plots, thumbnails
+from beholder._page import plots
+from beholder._page.document import Figure, Page, render_page
+from beholder._page.thumbnails import overlay
+from beholder._page.wording import number
 from beholder.eval._report.shown import AccuracyRow, Report
-from beholder.eval._report.wording import headline, number, percent, shorten, summary, visible
+from beholder.eval._report.wording import headline, summary
 from beholder.types import ASPECTS, Explanation
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 TEMPLATES = Path(__file__).parent / "templates"
-TONES = 8
-"""Accent colours in the style sheet; a ninth aspect shares the colour of the first."""
 UNREAD_NAMED = 200
 """Most unread pictures that are listed by name; the counts are of all."""
 
 
 def render(report: Report) -> str:
     """The whole HTML page; every text of the report is escaped."""
-    tones = {aspect: k % TONES for k, aspect in enumerate(aspects_of(report))}
-    return (
-        _environment(tones)
-        .get_template("page.html.j2")
-        .render(
-            report=report,
-            summary=report.summary or summary(report),
-            accuracy=_by_aspect(report.accuracy),
-            headline=headline(report.accuracy),
-            distributions=_turned(report.distributions),
-            axes=score_axes(report),
-            unread_counts=Counter(entry.code for entry in report.unread).most_common(),
-        )
+    values = {
+        "report": report,
+        "accuracy": _by_aspect(report.accuracy),
+        "distributions": _turned(report.distributions),
+        "axes": score_axes(report),
+        "unread_counts": Counter(entry.code for entry in report.unread).most_common(),
+        "unread_named": UNREAD_NAMED,
+        "overlay": overlay,
+        "prompt_pieces": prompt_pieces,
+        "peak_share": peak_share,
+        "mean": mean,
+    }
+    return render_page(frame(report), TEMPLATES, aspects_of(report), values)
+
+
+def frame(report: Report) -> Page:
+    """The masthead and the sections; one whose data is empty is left out."""
+    rows = headline(report.accuracy)
+    sections = {
+        "accuracy": ("Held-out accuracy", report.accuracy),
+        "ranking": ("Checkpoint ranking", report.ranking),
+        "pictures": ("Best and worst pictures", report.best or report.worst),
+        "disagreements": (f"Where {report.judges} and model disagree", report.disagreements),
+        "masks": ("What each condition sees", report.explanations),
+        "distributions": ("Score distributions", report.distributions),
+        "filter": ("Filter", report.filtered),
+        "unread": ("Pictures without a score", report.unread),
+    }
+    return Page(
+        brand="Beholder report",
+        title=report.title,
+        summary=report.summary or summary(report),
+        notice=report.notice,
+        figures=[_figure(row) for row in rows],
+        figures_are=f"Held-out accuracy of {rows[0].method}" if rows else "",
+        protocol=report.protocol,
+        sections={name: heading for name, (heading, data) in sections.items() if data},
+        commands=report.commands,
+        methods=report.methods,
+        style="report.css",
     )
+
+
+def _figure(row: AccuracyRow) -> Figure:
+    value, low, high = (number(100 * x, 0) for x in (row.accuracy, row.low, row.high))
+    return Figure(name=row.aspect, value=value, unit="%", aside=f"{low} to {high}")
 
 
 def aspects_of(report: Report) -> list[str]:
@@ -116,33 +145,3 @@ def mean(values: Sequence[float]) -> float:
     """The mean of the finite values; NaN if there is none."""
     finite = [value for value in values if math.isfinite(value)]
     return sum(finite) / len(finite) if finite else math.nan
-
-
-def _environment(tones: Mapping[str, int]) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "shorten": shorten,
-        "tone": lambda aspect: f"tone-{tones.get(aspect, TONES - 1)}",
-        "mean": mean,
-    }
-    environment.globals |= {
-        "plots": plots,
-        "Axis": plots.Axis,
-        "thumbnail": thumbnails.thumbnail,
-        "overlay": thumbnails.overlay,
-        "prompt_pieces": prompt_pieces,
-        "peak_share": peak_share,
-        "unread_named": UNREAD_NAMED,
-    }
-    return environment

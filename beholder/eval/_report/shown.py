@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from beholder._page.thumbnails import Fit
 from beholder.errors import DataError
 from beholder.images import ImageSource
 from beholder.types import Explanation
-
-Fit = Literal["crop", "squash", "pad"]
-"""How a reward makes a picture square: its central square, squeezed, or padded with black."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,8 @@
 import random
 from pathlib import Path
 
-import pytest
 import torch
-from PIL import Image, ImageFilter
+from PIL import ImageFilter
 
 from beholder.eval.report import (
     METHODS,
@@ -20,21 +19,9 @@ from beholder.eval.report import (
     best_and_worst,
 )
 from beholder.types import ASPECTS, Explanation, WordRelevance
+from tests._page.photographs import HOSTILE, LONG, PHOTOGRAPHS, photograph
 
-PHOTOGRAPHS = {
-    "chelsea": "a ginger tabby cat looks into the camera, soft daylight",
-    "coffee": "a white cup of black coffee on a wooden table, seen from above",
-    "rocket": "a white rocket lifts off from its launch pad at dusk",
-    "astronaut": "portrait of a smiling astronaut in an orange suit before a flag",
-}
-LONG = "an ornate still life with " + ", ".join(f"{n} silver spoons" for n in range(2, 130))
-HOSTILE = '<script>alert("1")</script> קפה "حليب" ☕🧑‍🚀 bell\x07 \u202egnp.exe'
 CHECKPOINTS = {"sdxl-turbo-step-4": 0.0, "sdxl-turbo-step-2": 1.4, "sdxl-turbo-step-1": 4.0}
-
-
-def photograph(name: str) -> Image.Image:
-    skimage = pytest.importorskip("skimage", reason="the photographs ship with scikit-image")
-    return Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
 
 
 def write_photographs(folder: Path) -> dict[tuple[str, str], Path]:

@@ -2,46 +2,13 @@ import math
 import re
 from itertools import pairwise
 
-import pytest
 import torch
 
-from beholder.eval._report import page, plots
+from beholder._page import plots
+from beholder.eval._report import page
 from beholder.eval._report.page import aspects_of, peak_share, prompt_pieces, render, score_axes
 from beholder.eval.report import ExplainedPicture, RankRow, Report, ScoredPicture, Unread
 from beholder.types import ASPECTS, Explanation, WordRelevance
-
-CSS = (page.TEMPLATES / "report.css").read_text()
-COLOURS = re.findall(r"--([\w-]+): (#[0-9a-f]{6})", CSS)
-LIGHT, DARK = dict(COLOURS[: len(COLOURS) // 2]), dict(COLOURS[len(COLOURS) // 2 :])
-
-
-def luminance(colour: str) -> float:
-    channels = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-def test_the_contrast_of_black_on_white_is_21() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-
-
-@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
-def test_every_text_colour_has_the_contrast_that_wcag_asks_for(scheme: dict[str, str]) -> None:
-    texts = ["ink", "soft", "accent", *(f"c{k}" for k in range(page.TONES))]
-    for ground in ("paper", "tint"):
-        for text in texts:
-            assert contrast(scheme[text], scheme[ground]) >= 4.5, (text, ground)
-    assert contrast(scheme["warn"], scheme["warn-tint"]) >= 4.5
-    assert contrast(scheme["ink"], scheme["warn-tint"]) >= 4.5
-
-
-def test_each_scheme_defines_the_same_colours() -> None:
-    assert LIGHT.keys() == DARK.keys()
 
 
 def test_the_aspects_of_mps_come_first_and_others_keep_their_order() -> None:

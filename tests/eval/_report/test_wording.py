@@ -1,42 +1,5 @@
-import math
-
-import pytest
-
-from beholder.eval._report.wording import headline, number, percent, shorten, summary, visible
+from beholder.eval._report.wording import headline, summary
 from beholder.eval.report import AccuracyRow, RankRow, Report
-
-
-def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
-    assert number(-0.126) == "\N{MINUS SIGN}0.13"
-    assert number(-0.001) == "0.00"
-    assert number(2.0, 0) == "2"
-
-
-@pytest.mark.parametrize("value", [None, math.nan, math.inf])
-def test_what_is_unknown_is_a_dash(value: float | None) -> None:
-    assert number(value) == percent(value) == "\N{EN DASH}"
-
-
-def test_a_share_is_whole_percent() -> None:
-    assert percent(0.126) == "13\u00a0%"
-
-
-def test_control_characters_are_spelt_out() -> None:
-    assert visible("a\x07b\x1b[31m") == "a\\x07b\\x1b[31m"
-    assert visible("\u202egnp.exe") == "\\u202egnp.exe"
-    assert visible("lone \ud800") == "lone \\ud800"
-    assert visible("line\nbreak\ttab") == "line break tab"
-
-
-def test_other_scripts_and_emoji_stay_as_they_are() -> None:
-    text = "קפה حليب 咖啡 ☕🧑\u200d🚀 naïve"
-    assert visible(text) == text
-    assert visible(3.5) == 3.5
-
-
-def test_long_text_is_cut_with_an_ellipsis() -> None:
-    assert shorten("abcdef", 6) == "abcdef"
-    assert shorten("abc defg", 5) == "abc…"
 
 
 def row(aspect: str, method: str, accuracy: float, *, baseline: bool = False) -> AccuracyRow:

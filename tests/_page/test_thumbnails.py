@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from beholder.eval._report import thumbnails
-from beholder.eval._report.thumbnails import Missing, Thumbnail, heat, overlay, squared, thumbnail
+from beholder._page import thumbnails
+from beholder._page.thumbnails import Missing, Thumbnail, heat, overlay, squared, thumbnail
 
 
 def opened(uri: str) -> Image.Image:

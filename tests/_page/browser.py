@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,10 @@ class Browser:
 
     def open(self, page: Path, *, width: int, scheme: str = "light") -> None:
         """Load a page as on a screen of that width; returns when it is drawn."""
+        self.visit(page.as_uri(), width=width, scheme=scheme)
+
+    def visit(self, address: str, *, width: int, scheme: str = "light") -> None:
+        """The same for an address."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -74,14 +79,34 @@ class Browser:
         media = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=media)
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=address)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self.read())
 
     def evaluate(self, expression: str) -> Any:
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in result, result
-        return result["result"]["value"]
+        return result["result"].get("value")
+
+    def wait_for(self, expression: str, seconds: float = 60) -> None:
+        """Wait until an expression is true on the page."""
+        deadline = time.monotonic() + seconds
+        while not self.evaluate(expression):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            time.sleep(0.2)
+
+    def press(self, key: str, *, control: bool = False) -> None:
+        """Press and let go of a key, as on a keyboard; "Enter" or one character."""
+        code, number = (key, 13) if key == "Enter" else (_code(key), ord(key.upper()))
+        stroke = {
+            "key": key,
+            "code": code,
+            "windowsVirtualKeyCode": number,
+            "modifiers": 2 * control,
+        }
+        text = {} if control else {"text": "\r" if key == "Enter" else key}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **stroke, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **stroke)
 
     def screenshot(self, path: Path) -> Path:
         """The whole page as a PNG."""
@@ -102,6 +127,11 @@ class Browser:
         """Every address that the page asked for."""
         sent = (e for e in self.events if e.get("method") == "Network.requestWillBeSent")
         return [event["params"]["request"]["url"] for event in sent]
+
+
+def _code(key: str) -> str:
+    """The place of a character's key on a keyboard."""
+    return f"Digit{key}" if key.isdigit() else f"Key{key.upper()}"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from beholder.eval._report.wording import number, visible
+from beholder._page.wording import number, visible
 
 BINS = 32
 """Bars of a histogram: wide enough to see at 300 px, fine enough to show two humps."""
@@ -54,15 +54,27 @@ def _round_step(span: float) -> float:
 
 
 def interval(
-    axis: Axis, value: float, low: float, high: float, label: str, *, guide: float | None = None
+    axis: Axis,
+    value: float,
+    low: float,
+    high: float,
+    label: str,
+    *,
+    guide: float | None = None,
+    height: int = 32,
 ) -> Markup:
-    """A dot with its interval on one row; `guide` draws a dashed line, such as chance."""
+    """A dot with its interval on one row; `guide` draws a dashed line, such as chance.
+
+    What is not finite is not drawn. A row of less than 24 pixels has a smaller dot.
+    """
     marks = [_line(axis.at(axis.low), axis.at(axis.high), "rail")]
     if guide is not None:
         marks.append(_upright(axis.at(guide), "guide"))
-    marks.append(_line(axis.at(low), axis.at(high), "whisker"))
-    marks.append(_dot(axis.at(value), "dot"))
-    return _svg(marks, label, height=32)
+    if math.isfinite(low) and math.isfinite(high):
+        marks.append(_line(axis.at(low), axis.at(high), "whisker"))
+    if math.isfinite(value):
+        marks.append(_dot(axis.at(value), "dot small" if height < 24 else "dot"))
+    return _svg(marks, label, height=height)
 
 
 def scale(axis: Axis, *, guide: float | None = None, name: str = "") -> Markup:

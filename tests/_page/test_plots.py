@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from markupsafe import Markup
 
-from beholder.eval._report import plots
-from beholder.eval._report.plots import Axis
+from beholder._page import plots
+from beholder._page.plots import Axis
 
 UNIT = Axis(0.0, 1.0, (0.0, 0.5, 1.0))
 
@@ -55,6 +55,13 @@ def test_an_interval_lies_where_its_numbers_say() -> None:
     assert circles(drawing) == {"dot": "80.0%"}
     assert (lines["whisker"]["x1"], lines["whisker"]["x2"]) == ("70.0%", "90.0%")
     assert lines["guide"]["x1"] == "50.0%"
+
+
+def test_what_is_not_finite_is_not_drawn_in_an_interval() -> None:
+    point = plots.interval(UNIT, 0.5, math.nan, math.nan, "x", height=16)
+    assert circles(point) == {"dot small": "50.0%"}
+    assert "whisker" not in point
+    assert circles(plots.interval(UNIT, math.nan, math.nan, math.nan, "x")) == {}
 
 
 def test_a_dumbbell_puts_the_first_picture_left() -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from beholder.errors import ImageError
-from beholder.eval._report.shown import Fit
 from beholder.images import ImageSource, read_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Fit = Literal["crop", "squash", "pad"]
+"""How a reward makes a picture square: its central square, squeezed, or padded with black."""
 
 SIDE = 320
 """Longest side of a thumbnail in pixels: sharp at the 160 to 300 px at which pages show it."""

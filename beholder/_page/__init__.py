@@ -1,0 +1,1 @@
+"""What every HTML page of ours is made of: frame, style, plots, thumbnails, wording."""

@@ -1,0 +1,48 @@
+"""Words and numbers as the reader sees them."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+MINUS = "\N{MINUS SIGN}"
+UNKNOWN = "\N{EN DASH}"
+BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They reorder the text after them, so that a file name can read as another."""
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a true minus sign; an en dash for None and NaN."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] as whole percent; an en dash for None and NaN."""
+    if share is None or not math.isfinite(share):
+        return UNKNOWN
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def visible(value: object) -> object:
+    r"""Text with control characters, bidirectional overrides and lone surrogates spelt out.
+
+    A bell becomes \x07; line breaks and tabs become spaces; what is not text passes untouched.
+    """
+    if type(value) is not str:
+        return value
+    return "".join(_spelt(character) for character in value)
+
+
+def _spelt(character: str) -> str:
+    if character in "\n\r\t":
+        return " "
+    hidden = unicodedata.category(character) in {"Cc", "Cs"} or character in BIDI_CONTROLS
+    return character.encode("unicode_escape").decode() if hidden else character
+
+
+def shorten(text: str, length: int) -> str:
+    """At most `length` characters, the last an ellipsis if something was cut."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
