@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -18,6 +19,7 @@ DOUBTFUL = frozenset(
         "invalid",
         "empty",
         "missing_picture",
+        "unknown_user",
         "gold",
         "repeat",
         "deleted",
@@ -27,9 +29,13 @@ DOUBTFUL = frozenset(
 
 Gold tasks and mirrored repeats check the annotators; counting them would ask a pair twice.
 
-A partial answer counts in the aspects that were answered. An unknown user's answer counts too: a
-person gave it, only the name was lost. A prefilled one does not: it repeats a model's prediction.
+A partial answer counts in the aspects that were answered. A prefilled one does not: it repeats a
+model's prediction. An unknown user's does not: the server forgets deleted users, so one person's
+answers could count twice. `pull` keeps whom it saw before.
 """
+
+CHECKS = frozenset({"gold", "repeat"})
+"""Flags of answers that count where the annotators themselves are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +58,54 @@ class Answer:
     value: int
 
 
+Record = tuple[Comparison, Sequence[Answer]]
+"""A comparison and what it says of each pair of its pictures in each aspect."""
+
+
 def counted_answers(
     comparisons: Iterable[Comparison], exclude: Iterable[str] = DOUBTFUL
 ) -> list[Answer]:
-    """The answers of all comparisons that carry none of the `exclude` flags.
+    """The answers of all comparisons that carry none of the `exclude` flags."""
+    return answers_without(answered(comparisons), exclude)
+
+
+def answers_without(records: Iterable[Record], exclude: Iterable[str]) -> list[Answer]:
+    """The answers of all records that carry none of the `exclude` flags."""
+    unwanted = frozenset(exclude)
+    return [a for comparison, given in records if not comparison.flags & unwanted for a in given]
+
+
+def answered(comparisons: Iterable[Comparison]) -> Iterator[Record]:
+    """Every comparison, flagged or not, with its answers.
 
     A ranking of n pictures gives n (n - 1) / 2 pairs. Answers to one question agree on which
     picture of a pair is `first`, even if their records list the pictures in another order.
     """
-    unwanted = frozenset(exclude)
     known: dict[tuple[str, frozenset[str]], Pair] = {}
-    answers: list[Answer] = []
     for comparison in comparisons:
+        answers: list[Answer] = []
         for i, j in combinations(range(len(comparison.images)), 2):
-            pair = Pair(
-                comparison.key, comparison.prompt, comparison.images[i], comparison.images[j]
-            )
-            pair = known.setdefault((pair.key, frozenset((pair.first, pair.second))), pair)
-            if not comparison.flags & unwanted:
-                order = (i, j) if pair.first == comparison.images[i] else (j, i)
-                answers += _answers(comparison, pair, order)
-    return answers
+            first, second = comparison.images[i], comparison.images[j]
+            pair = Pair(comparison.key, comparison.prompt, first, second)
+            pair = known.setdefault((pair.key, frozenset((first, second))), pair)
+            answers += _answers(comparison, pair, (i, j) if pair.first == first else (j, i))
+        yield comparison, answers
+
+
+def by_pair(answers: Iterable[Answer]) -> dict[Pair, list[Answer]]:
+    """The answers to each pair, in their order."""
+    units: defaultdict[Pair, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        units[answer.pair].append(answer)
+    return dict(units)
+
+
+def by_aspect(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
+    """The answers to each aspect, in `aspect_order`."""
+    found: defaultdict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        found[answer.aspect].append(answer)
+    return {aspect: found[aspect] for aspect in aspect_order(found)}
 
 
 def aspect_order(aspects: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Comparisons and preferences as data sets on disk: a card and parquet that `datasets` reads.
+"""Comparisons, preferences and ratings on disk: a card and parquet that `datasets` reads.
 
 A folder holds `README.md` and `data/train-00000-of-00001.parquet`, the layout of the hub, so that
 `datasets.load_dataset(folder)` opens it, and it can be uploaded as it is.
@@ -10,15 +10,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beholder.annotation.answers import aspect_order
-from beholder.annotation.card import comparisons_card, preferences_card
+from beholder.annotation.card import comparisons_card, preferences_card, ratings_card
 from beholder.annotation.embedding import embed_picture, unpack_picture
-from beholder.annotation.parquet import Columns, Row, read_rows, write_folder
-from beholder.types import Comparison, Preference
+from beholder.annotation.parquet import Columns, Row, items, read_rows, write_folder
+from beholder.types import MAPS, RATED, Comparison, Point, Preference, Rating
 
 _COMPARISON: Columns = {
     "key": "string",
     "prompt": "string",
     "images": ["string"],
+    "annotator": "string",
+    "seconds": "float64",
+    "source": "string",
+    "flags": ["string"],
+}
+_RATING: Columns = {
+    "key": "string",
+    "prompt": "string",
+    "image": "string",
+    **dict.fromkeys(RATED, "float64"),
+    **{f"points_{kind}": [{"x": "float64", "y": "float64"}] for kind in MAPS},
+    "misaligned": [{"start": "int32", "end": "int32"}],
     "annotator": "string",
     "seconds": "float64",
     "source": "string",
@@ -36,7 +48,7 @@ def write_comparisons(comparisons: Sequence[Comparison], folder: Path, *, notice
     aspects = aspect_order(a for c in comparisons for a in c.ranks)
     columns = {**_COMPARISON, **{f"ranks_{a}": ["int32"] for a in aspects}}
     rows = (_comparison_row(c, aspects) for c in comparisons)
-    write_folder(folder, columns, rows, comparisons_card(comparisons, notice))
+    write_folder(folder, columns, rows, lambda: comparisons_card(comparisons, notice))
 
 
 def read_comparisons(folder: Path) -> list[Comparison]:
@@ -65,7 +77,7 @@ def write_preferences(
     for aspect in aspects:
         columns |= {f"p_{aspect}": "float64", f"votes_{aspect}": "int32"}
     rows = (_preference_row(p, aspects, embed) for p in preferences)
-    write_folder(folder, columns, rows, preferences_card(preferences, notice))
+    write_folder(folder, columns, rows, lambda: preferences_card(preferences, notice))
 
 
 def read_preferences(folder: Path, *, pictures: Path | None = None) -> list[Preference]:
@@ -81,6 +93,26 @@ def read_preferences(folder: Path, *, pictures: Path | None = None) -> list[Pref
     return [_preference(row, pictures or folder / "pictures") for row in rows]
 
 
+def write_ratings(ratings: Sequence[Rating], folder: Path, *, notice: str = "") -> None:
+    """Write every rating, flagged or not; pictures stay paths. The card opens with `notice`.
+
+    Columns: key, prompt, image, annotator, seconds, source, flags; the aspects of `RATED` (null
+    where not answered), points_<kind> of `MAPS` (x, y), and the spans `misaligned` (start, end).
+    Raises DataError for a rating of another aspect or kind.
+    """
+    rows = (_rating_row(rating) for rating in ratings)
+    write_folder(folder, _RATING, rows, lambda: ratings_card(ratings, notice))
+
+
+def read_ratings(folder: Path) -> list[Rating]:
+    """What `write_ratings` wrote; DataError if the folder is another's or damaged.
+
+    `folder` may also be the one that `import_export` wrote, which holds it.
+    """
+    rows = read_rows(_inside(folder, "ratings"), _RATING, {}, "write_ratings")
+    return [_rating(row) for row in rows]
+
+
 def _inside(folder: Path, name: str) -> Path:
     return folder / name if (folder / name).is_dir() else folder
 
@@ -94,11 +126,37 @@ def _comparison_row(comparison: Comparison, aspects: Sequence[str]) -> Row:
 def _comparison(row: Row) -> Comparison:
     given = {
         **{name: row[name] for name in _COMPARISON},
-        "images": _tuple(row["images"]),
-        "flags": frozenset(_tuple(row["flags"])),
-        "ranks": {a: _tuple(ranks) for a, ranks in _present(row, "ranks_").items()},
+        "images": items(row["images"]),
+        "flags": frozenset(items(row["flags"])),
+        "ranks": {a: items(ranks) for a, ranks in _present(row, "ranks_").items()},
     }
     return Comparison(**given)  # type: ignore[arg-type]  # read_rows has checked the types
+
+
+def _rating_row(rating: Rating) -> Row:
+    own = ("key", "prompt", "image", "annotator", "seconds", "source")
+    points = {
+        f"points_{kind}": [{"x": p.x, "y": p.y} for p in places]
+        for kind, places in rating.points.items()
+    }
+    spans = [{"start": start, "end": end} for start, end in rating.misaligned]
+    named = {name: getattr(rating, name) for name in own}
+    flags = sorted(rating.flags)
+    return {**rating.values, **points, **named, "misaligned": spans, "flags": flags}
+
+
+def _rating(row: Row) -> Rating:
+    points = _present(row, "points_")
+    given = {
+        **{
+            name: row[name] for name in ("key", "prompt", "image", "annotator", "seconds", "source")
+        },
+        "values": {aspect: row[aspect] for aspect in RATED if row[aspect] is not None},
+        "points": {k: tuple(Point(**p) for p in items(places)) for k, places in points.items()},
+        "misaligned": tuple((s["start"], s["end"]) for s in items(row["misaligned"])),
+        "flags": frozenset(items(row["flags"])),
+    }
+    return Rating(**given)  # type: ignore[arg-type]  # read_rows has checked the types
 
 
 def _preference_row(preference: Preference, aspects: Sequence[str], embed: bool) -> Row:
@@ -123,7 +181,3 @@ def _present(row: Row, prefix: str) -> dict[str, object]:
     """Aspect -> value of the columns of this prefix that are not null."""
     named = {name.removeprefix(prefix): v for name, v in row.items() if name.startswith(prefix)}
     return {aspect: value for aspect, value in named.items() if value is not None}
-
-
-def _tuple(values: object) -> tuple[object, ...]:
-    return tuple(values) if isinstance(values, list) else ()

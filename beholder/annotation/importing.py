@@ -6,19 +6,26 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from beholder.annotation.aggregate import by_reliability, by_votes
-from beholder.annotation.agreement import AgreementReport, agreement
-from beholder.annotation.dataset import read_comparisons, write_comparisons, write_preferences
-from beholder.annotation.label_studio import ImportReport, Problem, parse_export, read_export
-from beholder.annotation.mapping import TaskSides, read_mapping, write_mapping
+from beholder.annotation.dataset import (
+    write_comparisons,
+    write_preferences,
+    write_ratings,
+)
+from beholder.annotation.feedback import aggregate_ratings, write_feedback
+from beholder.annotation.form import AnyRecord, find_form, load_form
+from beholder.annotation.heatmaps import PAPER
+from beholder.annotation.label_studio import ImportReport, Problem, parse_tasks, read_export
+from beholder.annotation.mapping import AnyTask, write_mapping
 from beholder.annotation.pictures import is_elsewhere, is_on_server
 from beholder.errors import AnnotationError
-from beholder.types import Comparison, Preference
+from beholder.types import Comparison, Rating
 
 _MAPPING = "mapping.jsonl"
 Aggregate = Literal["votes", "reliability"]
+Record = TypeVar("Record", bound=AnyRecord)
 
 
 def import_export(
@@ -32,63 +39,63 @@ def import_export(
     salt: str | None = None,
     notice: str = "",
 ) -> ImportReport:
-    """Write out/comparisons, out/preferences and out/report.json; gives the report.
+    """Write out/comparisons and out/preferences, or out/ratings and out/feedback; out/report.json.
 
-    A comparison whose picture is no file stays in out/comparisons with the flag
-    "missing_picture", gives no preference and is named in the report.
+    The tasks themselves tell which form asked. A record whose picture is no file stays in its
+    data set with the flag "missing_picture", does not count and is named in the report.
 
     Args:
-        exports: JSON exports of Label Studio's pairwise template, oldest first.
-        out: the folder to write; a copy of the mapping is kept there for `agreement_report`.
-        mapping: which picture stood on which side, as `read_mapping` reads it.
+        exports: JSON exports of Label Studio, of one form, oldest first.
+        out: the folder to write; a copy of the mapping is kept there for `read_judgements`.
+        mapping: what was asked, as `read_mapping` reads it.
         images_root: the folder that the server's picture addresses are relative to.
-        aggregate: how annotators are joined: `by_votes` or `by_reliability`.
-        embed: store the pictures inside out/preferences.
+        aggregate: how annotators of pairs are joined: `by_votes` or `by_reliability`. Ratings are
+            averaged; see `aggregate_ratings`.
+        embed: store the pictures inside out/preferences or out/feedback.
         salt: makes annotators' ids unguessable.
         notice: what a reader of the data must know first; the cards open with it.
 
     Raises:
-        AnnotationError: if an export or the mapping cannot be read, or no picture exists.
+        AnnotationError: if an export or the mapping cannot be read, no picture exists, or ratings
+            are to be joined by reliability.
     """
     if not exports:
         raise AnnotationError("no export given; export the project from Label Studio as JSON")
     root = images_root.absolute() if images_root else None
-    sides = read_mapping(mapping, TaskSides, root) if mapping else None
     tasks = [task for path in exports for task in read_export(path)]
-    comparisons, report = parse_export(tasks, mapping=sides, images_root=root, salt=salt)
-    comparisons, report = _flag_missing(comparisons, report)
-    preferences, report = _aggregate(comparisons, report, aggregate)
-    write_comparisons(comparisons, out / "comparisons", notice=notice)
-    write_preferences(preferences, out / "preferences", embed=embed, notice=notice)
-    _keep_mapping(sides, out)
-    text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
-    (out / "report.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    form = find_form(task.get("data") for task in tasks if isinstance(task, dict))
+    if form.record is Rating and aggregate != "votes":
+        raise AnnotationError(f"ratings are averaged; they cannot be joined by {aggregate}")
+    asked = form.read_mapping(mapping, root) if mapping else None
+    records, report = flag_missing(
+        *parse_tasks(tasks, form, mapping=asked, images_root=root, salt=salt)
+    )
+    report = _write_aggregate(records, report, out, aggregate, embed=embed, notice=notice)
+    write_records(records, report, out, notice=notice)
+    _keep_mapping(asked, out)
     return report
 
 
-def agreement_report(folder: Path, *, seed: int = 0) -> AgreementReport:
-    """Agreement of the annotators whose comparisons `import_export` wrote to `folder`."""
-    path = folder / _MAPPING
-    sides = read_mapping(path, TaskSides) if path.is_file() else {}
-    right_first = [key for key, side in sides.items() if side.left_is == "b"]
-    comparisons = read_comparisons(folder / "comparisons")
-    return agreement(comparisons, right_first=right_first, seed=seed)
+def write_records(
+    records: Sequence[AnyRecord], report: ImportReport, out: Path, *, notice: str = ""
+) -> None:
+    """Write what `parse_tasks` gave: out/comparisons or out/ratings, and out/report.json."""
+    if load_form(report.template).record is Rating:
+        write_ratings(_ratings(records), out / "ratings", notice=notice)
+    else:
+        write_comparisons(_comparisons(records), out / "comparisons", notice=notice)
+    text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
+    (out / "report.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
-def _aggregate(
-    comparisons: Sequence[Comparison], report: ImportReport, aggregate: Aggregate
-) -> tuple[Sequence[Preference], ImportReport]:
-    if aggregate == "votes":
-        return by_votes(comparisons), report
-    weighted = by_reliability(comparisons)
-    return weighted.preferences, replace(report, reliability=weighted.reliability)
+def flag_missing(
+    records: Sequence[Record], report: ImportReport
+) -> tuple[list[Record], ImportReport]:
+    """Flag records of pictures that are no file as "missing_picture"; the report names them.
 
-
-def _flag_missing(
-    comparisons: Sequence[Comparison], report: ImportReport
-) -> tuple[list[Comparison], ImportReport]:
-    """Flag comparisons of pictures that are no file; the report names them."""
-    images = {image: c.key for c in comparisons for image in c.images if not is_elsewhere(image)}
+    Raises AnnotationError if pictures should be files and none is.
+    """
+    images = {image: r.key for r in records for image in _pictures(r) if not is_elsewhere(image)}
     local = [image for image in images if not is_on_server(image)]
     missing = {image for image in local if not _is_file(image)}
     if missing and len(missing) == len(local):
@@ -97,19 +104,55 @@ def _flag_missing(
             "give the folder that they are relative to (images_root)"
         )
     flagged = [
-        replace(c, flags=c.flags | {"missing_picture"}) if missing.intersection(c.images) else c
-        for c in comparisons
+        replace(r, flags=r.flags | {"missing_picture"}) if missing.intersection(_pictures(r)) else r
+        for r in records
     ]
     lost = [Problem(images[i], "", f"picture {i!r} is no file") for i in sorted(missing)]
-    count = sum("missing_picture" in c.flags for c in flagged)
+    count = sum("missing_picture" in r.flags for r in flagged)
     return flagged, replace(
         report,
-        clean=sum(not c.flags for c in flagged),
+        clean=sum(not r.flags for r in flagged),
         flags={**report.flags, **({"missing_picture": count} if count else {})},
         problems=(*report.problems, *lost),
         missing_pictures=tuple(sorted(missing)),
         pictures_on_server=len(images) - len(local),
     )
+
+
+def _write_aggregate(
+    records: Sequence[AnyRecord],
+    report: ImportReport,
+    out: Path,
+    aggregate: Aggregate,
+    *,
+    embed: bool,
+    notice: str,
+) -> ImportReport:
+    if load_form(report.template).record is Rating:
+        notice = "\n\n".join(filter(None, [notice, str(PAPER)]))
+        feedback = aggregate_ratings(_ratings(records))
+        write_feedback(feedback, out / "feedback", embed=embed, notice=notice)
+        return report
+    if aggregate == "votes":
+        preferences = by_votes(_comparisons(records))
+    else:
+        weighted = by_reliability(_comparisons(records))
+        preferences = list(weighted.preferences)
+        report = replace(report, reliability=weighted.reliability)
+    write_preferences(preferences, out / "preferences", embed=embed, notice=notice)
+    return report
+
+
+def _comparisons(records: Sequence[AnyRecord]) -> list[Comparison]:
+    return [record for record in records if isinstance(record, Comparison)]
+
+
+def _ratings(records: Sequence[AnyRecord]) -> list[Rating]:
+    return [record for record in records if isinstance(record, Rating)]
+
+
+def _pictures(record: AnyRecord) -> tuple[str, ...]:
+    return record.images if isinstance(record, Comparison) else (record.image,)
 
 
 def _is_file(image: str) -> bool:
@@ -119,8 +162,8 @@ def _is_file(image: str) -> bool:
         return False
 
 
-def _keep_mapping(sides: Mapping[str, TaskSides] | None, out: Path) -> None:
-    if sides is None:
+def _keep_mapping(asked: Mapping[str, AnyTask] | None, out: Path) -> None:
+    if asked is None:
         (out / _MAPPING).unlink(missing_ok=True)
     else:
-        write_mapping(sides.values(), out / _MAPPING)
+        write_mapping(asked.values(), out / _MAPPING)

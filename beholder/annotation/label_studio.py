@@ -1,4 +1,4 @@
-"""Judgements back from Label Studio: its JSON export of the pairwise template -> comparisons.
+"""Judgements back from Label Studio: its JSON export, of any form -> comparisons or ratings.
 
 A record that cannot be used never stops the import: it is flagged or listed as a problem.
 """
@@ -11,12 +11,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from beholder.annotation.mapping import TaskSides
-from beholder.annotation.pairwise import RANKS, Answers, read_result
+from beholder.annotation import pairwise
+from beholder.annotation.archive import DELETED
+from beholder.annotation.form import AnyRecord, Form, Shown
+from beholder.annotation.mapping import AnyTask, TaskSides
 from beholder.annotation.pictures import resolve_picture
+from beholder.annotation.result import Items
 from beholder.errors import AnnotationError
 from beholder.types import Comparison
+
+Record = TypeVar("Record", bound=AnyRecord)
 
 FLAGS = (
     "skipped",
@@ -28,11 +34,17 @@ FLAGS = (
     "duplicate",
     "invalid",
     "empty",
+    "gold",
+    "repeat",
+    "deleted",
 )
-"""Every flag that `parse_export` sets."""
+"""Every flag that `parse_tasks` sets.
 
+"gold" and "repeat" say what the task was for, "deleted" that the annotation left the server.
+"""
+
+_PURPOSES = frozenset({"gold", "repeat"})
 _LONGEST_SECONDS = 10**9
-_DATA = ("prompt", "image_left", "image_right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +63,10 @@ class ImportReport:
     `annotations` always equals `comparisons + unreadable + superseded`.
 
     Attributes:
+        template: the form that asked.
         tasks, annotations: what the exports hold.
-        comparisons: rows that came out, flagged or not; `clean` of them carry no flag.
+        comparisons: rows that came out, flagged or not, be they comparisons or ratings; `clean`
+            of them carry no flag.
         flags: flag -> rows that carry it.
         drafts: unfinished answers, which are ignored.
         superseded: older versions of an annotation that the exports hold more than once.
@@ -64,6 +78,7 @@ class ImportReport:
         reliability: aspect -> annotator -> reliability, if it was estimated.
     """
 
+    template: str = "pairwise"
     tasks: int = 0
     annotations: int = 0
     comparisons: int = 0
@@ -84,16 +99,17 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    comparison: Comparison
+class _Row(Generic[Record]):
+    record: Record
     changed: str  # ISO time in UTC: sorts as text
 
 
 @dataclass(slots=True)
-class _Reader:
+class _Reader(Generic[Record]):
     """Reads tasks and keeps the books."""
 
-    mapping: Mapping[str, TaskSides] | None
+    form: Form[Record]
+    mapping: Mapping[str, AnyTask] | None
     images_root: Path | None
     salt: str | None
     tasks: int = 0
@@ -104,7 +120,7 @@ class _Reader:
     others: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
-    def read_task(self, task: object) -> list[_Row]:
+    def read_task(self, task: object) -> list[_Row[Record]]:
         self.tasks += 1
         if not isinstance(task, dict):
             self.problem("", "", f"the task is {_kind(task)}, expected an object")
@@ -117,55 +133,48 @@ class _Reader:
             return []
         self.annotations += len(annotations)
         try:
-            question = self.question(key, task.get("data"))
+            shown = self.shown(key, task.get("data"))
         except AnnotationError as error:
             self.unreadable += len(annotations)
             self.problem(key, "", f"{error}; its {len(annotations)} annotations are left out")
             return []
-        return [row for one in annotations for row in self.read_annotation(question, one)]
+        return [row for one in annotations for row in self.read_annotation(shown, one)]
 
-    def question(self, key: str, data: object) -> Comparison:
-        """The task as a comparison that nobody answered: left picture first."""
+    def shown(self, key: str, data: object) -> Shown:
         if not isinstance(data, dict):
             raise AnnotationError(f"the task's data are {_kind(data)}, expected an object")
         if not key:
             raise AnnotationError("data.task_key is missing; task ids of the server are reused")
-        prompt, *shown = [_text(data, name) for name in _DATA]
-        images = tuple(resolve_picture(reference, self.images_root) for reference in shown)
-        sides = (self.mapping or {}).get(key)
-        if sides is not None:
-            images = (sides.image_a, sides.image_b)
-        elif self.mapping is not None:
-            self.problem(key, "", "the mapping does not name it; kept as left and right")
-        return Comparison(key=key, prompt=prompt, images=images, ranks={})
+        prompt, *pictures = [_text(data, name) for name in ("prompt", *self.form.pictures)]
+        images = tuple(resolve_picture(reference, self.images_root) for reference in pictures)
+        asked = (self.mapping or {}).get(key)
+        if asked is None and self.mapping is not None:
+            self.problem(key, "", "the mapping does not name it; kept as the server shows it")
+        return Shown(key, prompt, images, asked)
 
-    def read_annotation(self, question: Comparison, annotation: object) -> list[_Row]:
+    def read_annotation(self, shown: Shown, annotation: object) -> list[_Row[Record]]:
         if not isinstance(annotation, dict):
             self.unreadable += 1
-            self.problem(question.key, "", f"an annotation is {_kind(annotation)}, not an object")
+            self.problem(shown.key, "", f"an annotation is {_kind(annotation)}, not an object")
             return []
         self.number += 1
-        record = _record_id(annotation, f"{question.key}#{self.number}")
-        answers = read_result(annotation.get("result"))
-        self.others.update(answers.others)
+        name = _record_id(annotation, f"{shown.key}#{self.number}")
+        record, items = self.form.read(shown, annotation.get("result"))
+        self.others.update(items.others)
         person = _person(annotation.get("completed_by"))
-        for fault in answers.faults:
-            self.problem(question.key, record, fault)
-        comparison = replace(
-            question,
-            ranks={a: self.ranks(question.key, label) for a, label in answers.labels.items()},
-            annotator="unknown" if person is None else _opaque(person, self.salt),
+        unknown = [] if person is not None else ["completed_by names nobody: a deleted user"]
+        for fault in (*items.faults, *unknown):
+            self.problem(shown.key, name, fault)
+        purpose = _PURPOSES.intersection([shown.asked.kind] if shown.asked else [])
+        record = replace(
+            record,
+            annotator="unknown" if person is None else annotator_name(person, self.salt),
             seconds=_seconds(annotation.get("lead_time")),
-            source=f"label_studio:{record}",
-            flags=frozenset(_flags(annotation, answers, person)),
+            source=f"label_studio:{name}",
+            flags=purpose.union(_flags(annotation, items, person)),
         )
         changed = annotation.get("updated_at") or annotation.get("created_at")
-        return [_Row(comparison, changed if isinstance(changed, str) else "")]
-
-    def ranks(self, key: str, label: str) -> tuple[int, int]:
-        left, right = RANKS[label]
-        sides = (self.mapping or {}).get(key)
-        return (right, left) if sides is not None and sides.left_is == "b" else (left, right)
+        return [_Row(record, changed if isinstance(changed, str) else "")]
 
     def problem(self, key: str, record: str, reason: str) -> None:
         self.problems.append(Problem(key, record, reason))
@@ -195,25 +204,44 @@ def parse_export(
     images_root: Path | None = None,
     salt: str | None = None,
 ) -> tuple[list[Comparison], ImportReport]:
-    """One comparison for each annotation, in the export's order, and what was wrong.
+    """`parse_tasks` of the pairwise form."""
+    return parse_tasks(tasks, pairwise.FORM, mapping=mapping, images_root=images_root, salt=salt)
+
+
+def parse_tasks(
+    tasks: Iterable[object],
+    form: Form[Record],
+    *,
+    mapping: Mapping[str, AnyTask] | None = None,
+    images_root: Path | None = None,
+    salt: str | None = None,
+) -> tuple[list[Record], ImportReport]:
+    """One record for each annotation, in the order of the tasks, and what was wrong.
 
     Args:
-        tasks: what `read_export` gave, of one or several exports one after another.
-        mapping: sides by task key; images are then (a, b) with the side swap undone. Without it,
-            and for a task that it does not name, they are (left, right).
+        tasks: as `read_export` gives them, of one or several exports one after another; of
+            several versions of an annotation the one that changed last counts.
+        form: the form that asked.
+        mapping: what was asked by task key. The images are then those of the mapping, of a pair
+            (a, b) with the side swap undone. Without it, and for a task that it does not name,
+            they are what the server showed, of a pair (left, right).
         images_root: the folder that the server's local files are relative to.
         salt: makes annotators' ids unguessable; without it "annotator-6" is user 6.
+
+    Raises:
+        AnnotationError: if the mapping belongs to another form.
     """
-    reader = _Reader(mapping, images_root, salt)
+    reader = _Reader(form, mapping, images_root, salt)
     rows = [row for task in tasks for row in reader.read_task(task)]
     latest = _latest_versions(rows)
-    comparisons = _flag_duplicates(latest)
-    counts = Counter(flag for c in comparisons for flag in c.flags)
+    records = _flag_duplicates(latest)
+    counts = Counter(flag for record in records for flag in record.flags)
     report = ImportReport(
+        template=form.name,
         tasks=reader.tasks,
         annotations=reader.annotations,
-        comparisons=len(comparisons),
-        clean=sum(not c.flags for c in comparisons),
+        comparisons=len(records),
+        clean=sum(not record.flags for record in records),
         flags={flag: counts[flag] for flag in FLAGS if counts[flag]},
         drafts=reader.drafts,
         superseded=len(rows) - len(latest),
@@ -221,51 +249,55 @@ def parse_export(
         other_controls=dict(reader.others),
         problems=tuple(reader.problems),
     )
-    return comparisons, report
+    return records, report
 
 
-def _flags(annotation: Mapping[str, object], answers: Answers, person: int | None) -> Iterable[str]:
+def _flags(annotation: Mapping[str, object], items: Items, person: int | None) -> Iterable[str]:
     skipped = annotation.get("was_cancelled") is True
     editor = _person(annotation.get("updated_by"))
-    silent = not answers.labels and not answers.faults
     held = {
         "skipped": skipped,
         "ground_truth": annotation.get("ground_truth") is True,
-        "prefilled": answers.prefilled or annotation.get("parent_prediction") is not None,
+        "prefilled": items.prefilled or annotation.get("parent_prediction") is not None,
         "edited_by_other": editor is not None and editor != person,
-        "partial": bool(answers.labels) and bool(answers.missing) and not skipped,
+        "partial": items.answered and bool(items.missing) and not skipped,
         "unknown_user": person is None,
-        "invalid": bool(answers.faults),
-        "empty": silent and not skipped,
+        "invalid": bool(items.faults),
+        "empty": not (items.answered or items.faults or skipped),
+        "deleted": annotation.get(DELETED) is True,
     }
     return (flag for flag, holds in held.items() if holds)
 
 
-def _latest_versions(rows: Sequence[_Row]) -> list[_Row]:
+def _latest_versions(rows: Sequence[_Row[Record]]) -> list[_Row[Record]]:
     """One row a record: exports that overlap hold the same annotation several times."""
-    latest: dict[tuple[str, str], _Row] = {}
+    latest: dict[tuple[str, str], _Row[Record]] = {}
     for row in rows:
-        record = row.comparison.key, row.comparison.source
-        if record not in latest or row.changed >= latest[record].changed:
-            latest[record] = row
+        name = row.record.key, row.record.source
+        if name not in latest or row.changed >= latest[name].changed:
+            latest[name] = row
     return list(latest.values())
 
 
-def _flag_duplicates(rows: Sequence[_Row]) -> list[Comparison]:
+def _flag_duplicates(rows: Sequence[_Row[Record]]) -> list[Record]:
     """Flag all but one answer of an annotator to a task; the latest clean one stays."""
-    groups: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[_Row[Record]]] = defaultdict(list)
     for row in rows:
-        if "unknown_user" not in row.comparison.flags:
-            groups[row.comparison.key, row.comparison.annotator].append(row)
+        if "unknown_user" not in row.record.flags:
+            groups[row.record.key, row.record.annotator].append(row)
     flagged = {
-        (row.comparison.key, row.comparison.source)
+        (row.record.key, row.record.source)
         for group in groups.values()
-        for row in sorted(group, key=lambda r: (not r.comparison.flags, r.changed))[:-1]
+        for row in sorted(group, key=_worth)[:-1]
     }
     return [
-        replace(c, flags=c.flags | {"duplicate"}) if (c.key, c.source) in flagged else c
-        for c in (row.comparison for row in rows)
+        replace(r, flags=r.flags | {"duplicate"}) if (r.key, r.source) in flagged else r
+        for r in (row.record for row in rows)
     ]
+
+
+def _worth(row: _Row[Record]) -> tuple[bool, str]:
+    return not row.record.flags - _PURPOSES, row.changed
 
 
 def _task_key(task: Mapping[str, object]) -> str:
@@ -296,7 +328,8 @@ def _person(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _opaque(person: int, salt: str | None) -> str:
+def annotator_name(person: int, salt: str | None) -> str:
+    """What records call a user of the server; with a salt nobody can tell who it is."""
     if salt is None:
         return f"annotator-{person}"
     digest = hmac.new(salt.encode(), str(person).encode(), "sha256").hexdigest()

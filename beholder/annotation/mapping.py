@@ -125,10 +125,11 @@ class TaskPicture(Asked):
         return replace(self, image=locate(self.image))
 
 
+AnyTask = TaskSides | TaskPicture
 Task = TypeVar("Task", TaskSides, TaskPicture)
 
 
-def write_mapping(rows: Iterable[TaskSides] | Iterable[TaskPicture], path: Path) -> None:
+def write_mapping(rows: Iterable[AnyTask], path: Path) -> None:
     """Write one JSON object a line."""
     lines = [json.dumps(row.as_row(), ensure_ascii=False) + "\n" for row in rows]
     path.write_text("".join(lines), encoding="utf-8")

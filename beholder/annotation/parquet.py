@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beholder.errors import DataError
 
@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = dict[str, object]
-Columns = Mapping[str, str | list[str]]
-"""Name -> "string", "float64", "int32", "image", or a list of one of these for a list of it."""
+Kind = str | list[str] | list[dict[str, str]]
+Columns = Mapping[str, Kind]
+"""Name -> "string", "float64", "int32" or "image"; ["string"] is a list of texts, and
+[{"x": "float64", "y": "float64"}] a list of objects."""
 
 _SHARD = Path("data") / "train-00000-of-00001.parquet"
 _ROWS_IN_GROUP = {True: 100, False: 10_000}  # with pictures inside, memory is the limit
 _LARGEST_DICTIONARY = 1 << 29  # equal pictures of a row group are stored once up to this size
 
 
-def write_folder(folder: Path, columns: Columns, rows: Iterable[Row], card: str) -> None:
+def write_folder(
+    folder: Path, columns: Columns, rows: Iterable[Row], card: Callable[[], str]
+) -> None:
     """Write README.md and one parquet file that `datasets.load_dataset(folder)` understands.
 
-    An earlier data set of one file is replaced. Raises DataError if the folder holds others.
+    `card` gives the text of the README; it is asked once all rows were written. An earlier data
+    set of one file is replaced. Raises DataError if the folder holds others.
     """
     shard = folder / _SHARD
     strangers = [path.name for path in shard.parent.glob("*.parquet") if path != shard]
@@ -39,7 +44,7 @@ def write_folder(folder: Path, columns: Columns, rows: Iterable[Row], card: str)
     finally:
         partial.unlink(missing_ok=True)
     header = "\n".join(["---", *_yaml(columns), "---", ""])
-    (folder / "README.md").write_text(f"{header}\n{card}", encoding="utf-8")
+    (folder / "README.md").write_text(f"{header}\n{card()}", encoding="utf-8")
 
 
 def read_rows(folder: Path, columns: Columns, by_prefix: Columns, writer: str) -> Iterator[Row]:
@@ -55,6 +60,11 @@ def read_rows(folder: Path, columns: Columns, by_prefix: Columns, writer: str) -
         )
     for path in files:
         yield from _read_file(path, columns, by_prefix, writer)
+
+
+def items(cell: object) -> tuple[Any, ...]:
+    """What a list's cell holds; nothing if it is null."""
+    return tuple(cell) if isinstance(cell, list) else ()
 
 
 def _read_file(path: Path, columns: Columns, by_prefix: Columns, writer: str) -> Iterator[Row]:
@@ -110,8 +120,21 @@ def _write_rows(path: Path, columns: Columns, rows: Iterator[Row]) -> None:
     size = _ROWS_IN_GROUP["image" in columns.values()]
     limit = _LARGEST_DICTIONARY
     with pq.ParquetWriter(path, schema, dictionary_pagesize_limit=limit) as file:
-        while group := list(islice(rows, size)):
+        fitting = _fitting(rows, columns)
+        while group := list(islice(fitting, size)):
             file.write_table(pa.Table.from_pylist(group, schema=schema), row_group_size=size)
+
+
+def _fitting(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
+    """The rows; DataError names one with a value that no column takes."""
+    for row in rows:
+        strangers = [name for name in row if name not in columns]
+        if strangers:
+            raise DataError(
+                f"{row.get('key')!r}: no column takes {', '.join(strangers)}; "
+                f"there are {', '.join(columns)}"
+            )
+        yield row
 
 
 def _schema(columns: Columns) -> pa.Schema:
@@ -123,19 +146,23 @@ def _schema(columns: Columns) -> pa.Schema:
     return pa.schema([(name, _arrow(kind)) for name, kind in columns.items()], metadata=metadata)
 
 
-def _arrow(kind: str | list[str]) -> pa.DataType:
+def _arrow(kind: Kind | dict[str, str]) -> pa.DataType:
     import pyarrow as pa  # noqa: PLC0415
 
     if isinstance(kind, list):
         return pa.list_(_arrow(kind[0]))
+    if isinstance(kind, dict):
+        return pa.struct([(name, _arrow(part)) for name, part in kind.items()])
     if kind == "image":
         return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     return pa.type_for_alias(kind)
 
 
-def _feature(kind: str | list[str]) -> dict[str, object]:
+def _feature(kind: Kind | dict[str, str]) -> dict[str, object]:
     if isinstance(kind, list):
         return {"feature": _feature(kind[0]), "_type": "List"}
+    if isinstance(kind, dict):
+        return {name: _feature(part) for name, part in kind.items()}
     return {"_type": "Image"} if kind == "image" else {"dtype": kind, "_type": "Value"}
 
 
@@ -144,4 +171,10 @@ def _yaml(columns: Columns) -> Iterator[str]:
     yield from ("    path: data/train-*.parquet", "dataset_info:", "  features:")
     for name, kind in columns.items():
         yield f"  - name: {name}"
-        yield f"    list: {kind[0]}" if isinstance(kind, list) else f"    dtype: {kind}"
+        inside = kind[0] if isinstance(kind, list) else None
+        if isinstance(inside, dict):
+            yield "    list:"
+            for part, dtype in inside.items():
+                yield from (f"    - name: {part}", f"      dtype: {dtype}")
+        else:
+            yield f"    list: {inside}" if inside else f"    dtype: {kind}"

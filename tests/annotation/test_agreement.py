@@ -1,120 +1,102 @@
 import json
 import math
+from itertools import product
 
-import numpy as np
 import pytest
 
-from beholder.annotation.agreement import (
-    Level,
-    agreement,
-    krippendorff_alpha,
-    percent_agreement,
-    wilson,
-)
+from beholder.annotation.agreement import agreement
 from beholder.annotation.label_studio import parse_export
-from beholder.errors import DataError
+from beholder.annotation.mapping import TaskSides
+from beholder.errors import ConfigError
 from tests.annotation.records import comparison, real_tasks
 
-# Krippendorff (2011), section C: four observers, twelve units, 0 is missing.
-OBSERVERS = [
-    [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
-    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 3],
-    [0, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, 0],
-    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, 0],
-]
-UNITS = [[value for value in unit if value] for unit in zip(*OBSERVERS, strict=True)]
 
-
-@pytest.mark.parametrize(
-    ("level", "published"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)]
-)
-def test_alpha_of_the_published_example(level: Level, published: float) -> None:
-    assert krippendorff_alpha(UNITS, level).value == pytest.approx(published, abs=5e-4)
-
-
-@pytest.mark.parametrize(
-    ("level", "reference"),
-    [
-        ("nominal", 0.3688888888888888),
-        ("ordinal", 0.34842414600271643),
-        ("interval", 0.33931313131313134),
-    ],
-)
-def test_alpha_equals_the_krippendorff_package(level: Level, reference: float) -> None:
-    """Values of krippendorff 0.9.0 on 40 tasks of left, tie, right with a quarter missing."""
-    generator = np.random.default_rng(5)
-    truth = generator.integers(-1, 2, 40)
-    guessed = generator.random((4, 40)) < 0.6
-    answers = np.where(guessed, truth, generator.integers(-1, 2, (4, 40))).astype(float)
-    answers[generator.random((4, 40)) < 0.25] = np.nan
-    units = [unit[np.isfinite(unit)].tolist() for unit in answers.T]
-    assert krippendorff_alpha(units, level).value == pytest.approx(reference, abs=1e-12)
-
-
-def test_alpha_is_one_for_agreement_and_undefined_without_variation() -> None:
-    assert krippendorff_alpha([[-1, -1], [1, 1, 1]]).value == 1
-    assert math.isnan(krippendorff_alpha([[1, 1], [1, 1]]).value)
-    assert math.isnan(krippendorff_alpha([[1], [0]], draws=10).value)
-    assert math.isnan(krippendorff_alpha([]).value)
-    with pytest.raises(DataError, match="finite"):
-        krippendorff_alpha([[math.nan, 1]])
-
-
-def test_alpha_by_hand() -> None:
-    """LL, LR: coincidences LL 2, LR 1, RL 1; n = 4; D_o = 2, D_e = 2 * 3 * 1 / 3; alpha = 0."""
-    assert krippendorff_alpha([[-1, -1], [-1, 1]]).value == pytest.approx(0)
-
-
-def test_the_bootstrap_repeats_with_its_seed_and_covers_what_it_should() -> None:
-    """Pairs of answers equal with 70 % else independent fair coins: alpha is 0.7 in the limit."""
-    generator = np.random.default_rng(0)
-    covered = 0
-    for trial in range(60):
-        first = generator.choice([-1, 1], 80)
-        second = np.where(generator.random(80) < 0.7, first, generator.choice([-1, 1], 80))
-        units = np.stack([first, second], 1).tolist()
-        found = krippendorff_alpha(units, draws=300, seed=trial)
-        assert found == krippendorff_alpha(units, draws=300, seed=trial)
-        covered += found.low <= 0.7 <= found.high
-    assert covered >= 50
-
-
-def test_percent_agreement_by_hand() -> None:
-    """Two of three agree: 1 of 3 pairs; both agree: 1; alone: not counted."""
-    assert percent_agreement([[1, 1, 0], [0, 0], [1]]) == pytest.approx((1 / 3 + 1) / 2)
-    assert math.isnan(percent_agreement([[1]]))
-
-
-def test_each_annotator_is_compared_with_the_others() -> None:
-    rows = [comparison("k", "x", 1), comparison("k", "y", 1), comparison("k", "z", 0)]
-    rows += [comparison("m", "x", 1), comparison("m", "unknown", 1), comparison("n", "w", 1)]
-    found = agreement(rows).annotators
-    assert list(found) == ["w", "x", "y", "z"]
-    assert found["x"]["overall"].agreement == pytest.approx((0.5 + 1) / 2)
-    assert found["z"]["overall"].agreement == 0
-    assert found["w"]["overall"].tasks == 0
-    assert math.isnan(found["w"]["overall"].agreement)
+def task(key: str, left_is: str = "a", **more: object) -> TaskSides:
+    row = {"task_key": key, "image_a": f"{key}-a", "image_b": f"{key}-b", "left_is": left_is}
+    return TaskSides.from_row({**row, **more})
 
 
 def test_side_bias_counts_the_shown_side_not_the_canonical_one() -> None:
     rows = [comparison("k", "x", -1), comparison("m", "x", 1), comparison("n", "x", 0)]
-    assert agreement(rows).sides["overall"].left.value == 0.5
-    bias = agreement(rows, right_first=["m"]).sides["overall"]
-    assert (bias.left.value, bias.answers, bias.tasks) == (1.0, 2, 2)
+    assert agreement(rows).sides["overall"].share.value == 0.5
+    left = agreement(rows, sides={"m": task("m", "b")}).sides["overall"]
+    assert (left.share.value, left.answers, left.tasks) == (1.0, 2, 2)
 
 
-def test_wilson_by_hand() -> None:
-    """10 of 10: the low end is n / (n + z^2) = 10 / 13.8415."""
-    assert wilson(1.0, 10).low == pytest.approx(10 / (10 + 1.959963984540054**2))
-    assert wilson(1.0, 10).high == 1
-    assert math.isnan(wilson(math.nan, 0).value)
+def test_the_shared_tasks_are_counted_against_what_was_planned() -> None:
+    """x and y share k, whose answers differ; n was answered once."""
+    rows = [comparison("k", "x", 1), comparison("k", "y", -1), comparison("n", "x", 1)]
+    found = agreement(rows, overlap_percent=20).overlap
+    assert (found.tasks, found.shared, found.wanted, found.people) == (2, 1, 0.2, {1: 1, 2: 1})
+    assert found.percent["overall"].value == 0
+    with pytest.raises(ConfigError, match="overlap_percent is 120"):
+        agreement(rows, overlap_percent=120)
+
+
+def test_gold_tasks_and_repeats_check_annotators_and_are_no_data() -> None:
+    gold, repeat = frozenset({"gold"}), frozenset({"repeat"})
+    rows = [
+        comparison("k", "x", -1),
+        comparison("k2", "x", -1, images=("k-a", "k-b"), flags=repeat),
+        comparison("g", "x", 1, flags=gold),
+    ]
+    sides = {
+        "k": task("k"),
+        "k2": TaskSides(
+            task_key="k2",
+            image_a="k-a",
+            image_b="k-b",
+            left_is="b",
+            kind="repeat",
+            repeats="k",
+        ),
+        "g": task("g", kind="gold", gold_overall="b"),
+    }
+    report = agreement(rows, sides=sides)
+    assert report.aspects["overall"].answers == 1
+    assert (report.gold_tasks, report.retest.tasks, report.overlap.tasks) == (1, 1, 1)
+    assert report.annotators["x"].gold.share.value == 1
+    assert report.annotators["x"].retest.same.value == 1
+
+
+def test_a_ranking_of_three_is_one_task_of_three_pairs() -> None:
+    rows = [
+        comparison("k", who, 1, images=("p", "q", "r"), ranks={"overall": ranks})
+        for who, ranks in (("x", (1, 2, 3)), ("y", (1, 3, 2)))
+    ]
+    report = agreement(rows)
+    assert report.aspects["overall"].tasks == 3
+    assert report.overlap.percent["overall"].value == pytest.approx(2 / 3)
+    assert (report.overlap.tasks, report.overlap.shared) == (1, 1)
+
+
+def test_annotators_who_answer_the_same_agree_by_every_measure() -> None:
+    rows = [
+        comparison(f"k{n}", who, (-1, 0, 1)[n % 3]) for n, who in product(range(9), ("x", "y", "z"))
+    ]
+    found = agreement(rows).aspects["overall"]
+    assert (found.percent, found.ties) == (1, 1 / 3)
+    kappas = (found.cohen.plain, found.cohen.linear, found.cohen.quadratic, found.fleiss.kappa)
+    for measure in (found.alpha_nominal, found.alpha_ordinal, *kappas):
+        assert measure.value == pytest.approx(1)
+    assert [(p.first, p.second, p.tasks) for p in found.cohen.pairs] == [
+        ("x", "y", 9),
+        ("x", "z", 9),
+        ("y", "z", 9),
+    ]
+
+
+def test_nothing_answered_is_a_report_of_nothing() -> None:
+    report = agreement([])
+    assert (report.aspects, report.annotators, report.overlap.tasks) == ({}, {}, 0)
+    assert math.isnan(report.retest.same.value)
 
 
 def test_the_real_export_gives_one_report_of_plain_numbers() -> None:
     rows, _ = parse_export(real_tasks())
     report = agreement(rows)
     assert list(report.aspects) == ["aesthetics", "detail", "alignment", "overall"]
-    assert report.aspects["overall"].answers == 26
-    assert report.aspects["overall"].tasks == 10
+    assert report.aspects["overall"].answers == 19
+    assert report.aspects["overall"].tasks == 7
     assert "annotator-1" not in report.annotators, "the ground truth is no annotator's opinion"
     assert json.loads(json.dumps(report.as_json(), allow_nan=False))

@@ -1,4 +1,13 @@
-from beholder.annotation.answers import DOUBTFUL, aspect_order, counted_answers
+from beholder.annotation.answers import (
+    CHECKS,
+    DOUBTFUL,
+    answered,
+    answers_without,
+    aspect_order,
+    by_aspect,
+    by_pair,
+    counted_answers,
+)
 from tests.annotation.records import comparison
 
 
@@ -16,10 +25,9 @@ def test_answers_agree_on_the_first_picture_whatever_the_order_of_their_records(
     assert [a.value for a in answers] == [-1, 1]
 
 
-def test_doubtful_answers_do_not_count_but_partial_and_anonymous_ones_do() -> None:
+def test_doubtful_answers_do_not_count_but_partial_ones_do() -> None:
     rows = [comparison("k", f, 1, flags=frozenset({f})) for f in (*DOUBTFUL, "partial")]
-    rows.append(comparison("k", "unknown", 1, flags=frozenset({"unknown_user"})))
-    assert [a.annotator for a in counted_answers(rows)] == ["partial", "unknown"]
+    assert [a.annotator for a in counted_answers(rows)] == ["partial"]
     assert len(counted_answers(rows, exclude=())) == len(rows)
 
 
@@ -30,3 +38,23 @@ def test_the_canonical_aspects_come_first() -> None:
         "charm",
         "zeal",
     ]
+
+
+def test_flagged_records_keep_their_answers_until_they_are_left_out() -> None:
+    rows = [comparison("k", "x", 1), comparison("k", "y", -1, flags=frozenset({"gold"}))]
+    records = list(answered(rows))
+    assert [comparison for comparison, _ in records] == rows
+    assert [a.annotator for a in answers_without(records, DOUBTFUL)] == ["x"]
+    assert [a.annotator for a in answers_without(records, DOUBTFUL - CHECKS)] == ["x", "y"]
+
+
+def test_answers_are_grouped_by_pair_and_by_aspect() -> None:
+    ranks = {"overall": (1, 2), "detail": (2, 1)}
+    rows = [comparison("k", "x", 1, ranks=ranks), comparison("m", "x", 1), comparison("k", "y", 0)]
+    answers = counted_answers(rows)
+    assert {pair.key: len(unit) for pair, unit in by_pair(answers).items()} == {"k": 3, "m": 1}
+    assert {a: [x.value for x in mine] for a, mine in by_aspect(answers).items()} == {
+        "detail": [1],
+        "overall": [-1, 1, 0],
+    }
+    assert list(by_aspect(answers)) == ["detail", "overall"]

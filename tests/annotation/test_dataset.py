@@ -4,17 +4,20 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from beholder.annotation import richhf
 from beholder.annotation.aggregate import by_votes
 from beholder.annotation.dataset import (
     read_comparisons,
     read_preferences,
+    read_ratings,
     write_comparisons,
     write_preferences,
+    write_ratings,
 )
-from beholder.annotation.label_studio import parse_export
+from beholder.annotation.label_studio import parse_export, parse_tasks
 from beholder.errors import DataError
-from beholder.types import Preference
-from tests.annotation.records import comparison, real_tasks
+from beholder.types import Point, Preference
+from tests.annotation.records import comparison, rating, real_ratings, real_tasks
 
 
 def preference(key: str, first: str, second: str) -> Preference:
@@ -98,3 +101,40 @@ def test_one_kind_is_not_taken_for_the_other(tmp_path: Path) -> None:
         read_preferences(tmp_path / "c")
     with pytest.raises(DataError, match="not of write_comparisons"):
         read_comparisons(tmp_path / "p")
+
+
+def test_the_real_ratings_survive_the_disk(tmp_path: Path) -> None:
+    rows, _ = parse_tasks(real_ratings(), richhf.FORM)
+    write_ratings(rows, tmp_path / "ratings")
+    assert read_ratings(tmp_path / "ratings") == read_ratings(tmp_path) == rows
+    write_ratings([], tmp_path / "none")
+    assert read_ratings(tmp_path / "none") == []
+
+
+def test_a_partial_rating_survives_and_one_of_another_aspect_is_refused(tmp_path: Path) -> None:
+    given = rating(
+        values={"overall": 1 / 3},
+        points={"misalignment": (), "implausibility": (Point(0.1, 1 / 3),)},
+        misaligned=((0, 1), (2, 5)),
+        flags=frozenset({"partial", "gold"}),
+        seconds=1.5,
+    )
+    write_ratings([given, rating("m", values={})], tmp_path)
+    assert read_ratings(tmp_path) == [given, rating("m", values={})]
+    with pytest.raises(DataError, match="'k': no column takes charm"):
+        write_ratings([rating(values={"charm": 1.0})], tmp_path / "other")
+    with pytest.raises(DataError, match="'k': no column takes points_ugly"):
+        write_ratings([rating(points={"ugly": ()})], tmp_path / "other")
+
+
+def test_the_datasets_library_opens_ratings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    points = {"misalignment": (Point(0.25, 0.5),)}
+    write_ratings([rating(points=points, misaligned=((2, 5),))], tmp_path / "r")
+    cache = str(tmp_path / "cache")
+    (row,) = datasets.load_dataset(str(tmp_path / "r"), split="train", cache_dir=cache)
+    assert row["points_misalignment"] == [{"x": 0.25, "y": 0.5}]
+    assert (row["overall"], row["misaligned"]) == (0.75, [{"start": 2, "end": 5}])

@@ -1,3 +1,4 @@
+import copy
 import json
 import random
 from pathlib import Path
@@ -5,11 +6,31 @@ from typing import Any
 
 import pytest
 
-from beholder.annotation.label_studio import FLAGS, ImportReport, parse_export, read_export
-from beholder.annotation.mapping import TaskSides
+from beholder.annotation import pairwise, richhf
+from beholder.annotation.answers import DOUBTFUL
+from beholder.annotation.form import AnyRecord, Form
+from beholder.annotation.label_studio import (
+    FLAGS,
+    ImportReport,
+    parse_export,
+    parse_tasks,
+    read_export,
+)
+from beholder.annotation.mapping import TaskPicture, TaskSides
 from beholder.errors import AnnotationError
-from beholder.types import Comparison
-from tests.annotation.records import ALL_LEFT, EXPORT, annotation, real_tasks, task
+from beholder.types import RATED, Comparison, Point, Rating
+from tests.annotation.records import (
+    ALL_LEFT,
+    EXPORT,
+    RICH_EXPORT,
+    annotation,
+    rated,
+    rating,
+    rating_task,
+    real_ratings,
+    real_tasks,
+    task,
+)
 
 
 def only(*annotations: Any) -> Comparison:
@@ -25,7 +46,8 @@ def test_the_real_export_gives_every_annotation_with_its_flags() -> None:
     rows, report = parse_export(read_export(EXPORT))
     assert (report.tasks, report.annotations, report.drafts) == (10, 29, 1)
     assert report.flags == {"skipped": 2, "ground_truth": 1, "unknown_user": 7}
-    assert (report.comparisons, report.clean, report.problems) == (29, 19, ())
+    assert (report.comparisons, report.clean) == (29, 19)
+    assert [p.reason for p in report.problems] == ["completed_by names nobody: a deleted user"] * 7
     first = rows[0]
     assert first.key == "pair-0000"
     assert first.annotator == "annotator-6"
@@ -139,6 +161,93 @@ def test_a_salt_hides_who_answered_but_not_that_it_was_the_same_person() -> None
     assert people("a") & people("b") == people("a") & people(None) == {"unknown"}
 
 
+def test_the_real_ratings_come_out_with_their_flags() -> None:
+    rows, report = parse_tasks(read_export(RICH_EXPORT), richhf.FORM)
+    assert (report.template, report.tasks, report.annotations) == ("richhf", 10, 17)
+    assert (report.drafts, report.problems) == (1, ())
+    assert (report.comparisons, report.clean) == (17, 14)
+    assert report.flags == {"skipped": 1, "edited_by_other": 2}
+    assert sum(len(places) for row in rows for places in row.points.values()) == 43
+    assert sum(len(row.values) for row in rows) == 64
+    marked = [row.prompt[start:end] for row in rows for start, end in row.misaligned]
+    assert marked == ["newspaper", "宇宙", "café", "green", "wooden", "quoted", "bold"]
+    first = rows[0]
+    assert (first.key, first.annotator, first.seconds) == ("rich-0000", "annotator-6", 11.354)
+    assert first.image == "/data/local-files/?d=gen/0dc45702b79e05eb.png"
+    assert first.values == dict(zip(RATED, (0.5, 1.0, 0.0, 0.75), strict=True))
+    assert first.points["misalignment"] == (Point(0.5, 0.8003095975232199),)
+    assert "example.com" not in repr((rows, report))
+
+
+MALFORMED: dict[str, tuple[str, dict[str, Any]]] = {
+    "no value": ("overall", {"value": None}),
+    "expected a whole number": ("overall", {"value": {"rating": 0}}),
+    "answered 2 times": ("overall", {"from_name": "alignment"}),
+    "unknown control": ("overall", {"from_name": "overal"}),
+    "expected percent": ("points", {"value": {"x": 101, "keypointlabels": ["misaligned"]}}),
+    "expected one of": ("points", {"value": {"keypointlabels": ["odd"]}}),
+    "numbers in order": ("words", {"value": {"start": 5, "end": 2, "labels": ["misaligned_word"]}}),
+    "the prompt has": ("words", {"value": {"start": 0, "end": 1, "labels": ["misaligned_word"]}}),
+}
+
+
+@pytest.mark.parametrize("reason", MALFORMED)
+def test_a_malformed_rating_is_named_and_does_not_count(reason: str) -> None:
+    points = {"misalignment": (Point(0.5, 0.5),)}
+    broken = rated(given=rating(points=points, misaligned=((2, 5),)))
+    name, changes = MALFORMED[reason]
+    (place,) = [item for item in broken["result"] if item["from_name"] == name]
+    place |= changes
+    (row, good), report = parse_tasks([rating_task(broken, rated(2, annotator=7))], richhf.FORM)
+    assert "invalid" in row.flags & DOUBTFUL
+    assert good.flags == frozenset()
+    assert report.problems[0].task_key == "k"
+    assert report.problems[0].record == broken["unique_id"]
+    assert any(reason in problem.reason for problem in report.problems)
+
+
+def test_a_rating_without_all_stars_is_partial_and_one_without_anything_empty() -> None:
+    def flags(given: Rating) -> frozenset[str]:
+        (row,), _ = parse_tasks([rating_task(rated(given=given))], richhf.FORM)
+        return row.flags
+
+    assert flags(rating(values={"overall": 1.0})) == {"partial"}
+    assert flags(rating(values={}, misaligned=((2, 5),))) == {"partial"}
+    assert flags(rating(values={})) == {"empty"}
+
+
+def test_answers_to_gold_tasks_and_repeats_are_told_in_both_forms() -> None:
+    row = {"task_key": "k", "image_a": "A", "image_b": "B", "left_is": "a", "kind": "gold"}
+    (pair,), _ = parse_export([task(annotation())], mapping={"k": TaskSides.from_row(row)})
+    assert pair.flags == {"gold"}
+    again = TaskPicture.from_row({"task_key": "k", "image": "A", "kind": "repeat", "repeats": "j"})
+    (one,), report = parse_tasks([rating_task(rated())], richhf.FORM, mapping={"k": again})
+    assert one.flags == {"repeat"}
+    assert (report.clean, report.flags) == (0, {"repeat": 1})
+
+
+def test_the_better_of_two_answers_to_a_gold_task_stays() -> None:
+    gold = TaskPicture.from_row({"task_key": "k", "image": "A", "kind": "gold"})
+    good = rated(1, updated_at="2026-01-01T00:00:00Z")
+    bad = rated(2, updated_at="2026-01-02T00:00:00Z", result=[])
+    rows, _ = parse_tasks([rating_task(good, bad)], richhf.FORM, mapping={"k": gold})
+    assert [row.flags for row in rows] == [{"gold"}, {"gold", "empty", "duplicate"}]
+
+
+def test_an_annotation_that_left_the_server_is_kept_as_deleted() -> None:
+    gone = annotation(1, beholder_deleted=True, updated_at="2026-02-01T00:00:00Z")
+    anew = annotation(2, updated_at="2026-01-01T00:00:00Z")
+    rows, report = parse_export([task(gone, anew)])
+    assert [row.flags for row in rows] == [{"deleted", "duplicate"}, frozenset()]
+    check_books(report)
+
+
+def test_a_mapping_of_another_form_is_refused() -> None:
+    mapping = {"k": TaskPicture.from_row({"task_key": "k", "image": "A"})}
+    with pytest.raises(AnnotationError, match="TaskPicture, expected TaskSides"):
+        parse_tasks([task(annotation())], pairwise.FORM, mapping=mapping)
+
+
 @pytest.mark.parametrize("name", ["task_key", "prompt", "image_left", "image_right"])
 def test_a_task_without_its_data_is_reported_with_its_answers(name: str) -> None:
     tasks = real_tasks()
@@ -173,14 +282,16 @@ def test_a_file_that_is_no_export_is_refused(text: str, reason: str, tmp_path: P
         read_export(tmp_path / "x.json")
 
 
-def test_no_damage_stops_the_import_or_loses_a_record() -> None:
+@pytest.mark.parametrize("form", [pairwise.FORM, richhf.FORM], ids=lambda form: form.name)
+def test_no_damage_stops_the_import_or_loses_a_record(form: Form[AnyRecord]) -> None:
     generator = random.Random(0)
     junk = [None, True, -1, 10**400, float("nan"), "", "x", "\ud800", [], ["x"], {}, {"id": "x"}]
+    whole = (real_tasks() if form is pairwise.FORM else real_ratings())[:2]
     for _ in range(400):
-        tasks = real_tasks()[:2]
+        tasks = copy.deepcopy(whole)
         for _ in range(generator.randint(1, 4)):
             damage(tasks, generator, junk)
-        rows, report = parse_export(tasks, images_root=Path("/srv"))
+        rows, report = parse_tasks(tasks, form, images_root=Path("/srv"))
         check_books(report)
         assert len(rows) == report.comparisons
         assert report.flags.keys() <= set(FLAGS)

@@ -1,11 +1,23 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from beholder.annotation.label_studio import parse_export
-from beholder.annotation.label_studio_export import export_annotation, export_task
+from beholder.annotation import richhf
+from beholder.annotation.label_studio import parse_export, parse_tasks
+from beholder.annotation.label_studio_export import export_annotation, export_rating, export_task
 from beholder.errors import AnnotationError
-from tests.annotation.records import ALL_LEFT, annotation, real_tasks, task
+from beholder.types import Point
+from tests.annotation.records import (
+    ALL_LEFT,
+    annotation,
+    rated,
+    rating,
+    rating_task,
+    real_ratings,
+    real_tasks,
+    task,
+)
 
 MIXED = {"aesthetics": "left", "detail": "tie", "alignment": "right", "overall": "tie"}
 
@@ -41,6 +53,33 @@ def test_answers_come_back_through_the_parser() -> None:
     assert report.problems == ()
 
 
+def test_the_keys_of_ratings_are_those_of_a_real_export() -> None:
+    points = {"implausibility": (Point(0.5, 0.5),)}
+    made = rating_task(rated(given=rating(points=points, misaligned=((2, 5),))))
+    real = real_ratings()[0]
+    assert kinds(made["data"]) == kinds(real["data"])
+    ours, theirs = (
+        {item["from_name"]: item for item in t["annotations"][0]["result"]} for t in (made, real)
+    )
+    assert kinds(ours) == kinds(theirs)
+    for name, item in ours.items():
+        of_screen = {"original_width", "original_height", "image_rotation"}
+        assert kinds(item) == kinds(theirs[name]) - of_screen
+        assert kinds(item["value"]) == kinds(theirs[name]["value"])
+
+
+def test_ratings_come_back_through_the_parser() -> None:
+    points = {"implausibility": (Point(0.25, 0.5),), "misalignment": (Point(0, 1),)}
+    given = rating(points=points, misaligned=((2, 5),), seconds=2.5, annotator="annotator-3")
+    answered = export_rating(given, annotator=3, annotation_id=1)
+    skipped = export_rating(given, annotator=4, annotation_id=2, skipped=True)
+    (back, skip), report = parse_tasks([rating_task(answered, skipped)], richhf.FORM)
+    assert back == replace(given, source=back.source)
+    assert skip.flags == {"skipped"}
+    assert skip.values == {}
+    assert report.problems == ()
+
+
 def test_skips_are_counted_as_the_server_counts_them() -> None:
     skip = export_annotation({}, annotator=4, annotation_id=2, skipped=True)
     made = task(annotation(1), skip)
@@ -57,5 +96,11 @@ def test_what_the_template_cannot_say_is_refused() -> None:
     for answers in ({"beauty": "left"}, {"overall": "up"}):
         with pytest.raises(AnnotationError, match="labels are left, tie, right"):
             export_annotation(answers, annotator=1, annotation_id=1)
-    with pytest.raises(AnnotationError, match=r"data\.prompt"):
-        export_task({"task_key": "k"}, [], task_id=1)
+    for wrong in (rating(values={"overall": 0.3}), rating(values={"charm": 0.5})):
+        with pytest.raises(AnnotationError, match="values are those of 5 stars"):
+            export_rating(wrong, annotator=1, annotation_id=1)
+    with pytest.raises(AnnotationError, match="kinds are implausibility, misalignment"):
+        export_rating(rating(points={"ugly": ()}), annotator=1, annotation_id=1)
+    for data in ({"task_key": "k"}, {"task_key": "k", "image": "x"}):
+        with pytest.raises(AnnotationError, match=r"data\.prompt"):
+            export_task(data, [], task_id=1)

@@ -1,10 +1,11 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beholder.annotation.parquet import Columns, read_rows, write_folder
+from beholder.annotation.parquet import Columns, Row, items, read_rows, write_folder
 from beholder.errors import DataError
 
 COLUMNS: Columns = {"key": "string", "prompt": "string"}
@@ -16,7 +17,7 @@ ROWS: list[dict[str, object]] = [
 
 
 def write(folder: Path) -> None:
-    write_folder(folder, {**COLUMNS, "p_overall": "float64"}, iter(ROWS), "# Card\n")
+    write_folder(folder, {**COLUMNS, "p_overall": "float64"}, iter(ROWS), lambda: "# Card\n")
 
 
 def put(folder: Path, table: pa.Table) -> Path:
@@ -46,7 +47,7 @@ def test_a_failed_write_leaves_the_earlier_data_set(tmp_path: Path) -> None:
     write(tmp_path)
     broken = ({"key": key, "prompt": "x", "p_overall": 1 / 0} for key in "ab")
     with pytest.raises(ZeroDivisionError):
-        write_folder(tmp_path, {**COLUMNS, "p_overall": "float64"}, broken, "")
+        write_folder(tmp_path, {**COLUMNS, "p_overall": "float64"}, broken, str)
     assert list(read_rows(tmp_path, COLUMNS, NUMBERS, "x")) == ROWS
     assert len(list(tmp_path.rglob("*"))) == 3
 
@@ -78,3 +79,43 @@ def test_a_column_of_another_type_is_named(
     put(tmp_path, pa.table(columns))
     with pytest.raises(DataError, match=reason):
         list(read_rows(tmp_path, COLUMNS, NUMBERS, "w"))
+
+
+def test_lists_of_objects_come_back_and_the_datasets_library_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    columns: Columns = {**COLUMNS, "spans": [{"start": "int32", "text": "string"}]}
+    spans = [{"start": 3, "text": "猫"}, {"start": 5, "text": ""}]
+    rows: list[dict[str, object]] = [
+        {"key": "k", "prompt": "x", "spans": spans},
+        {"key": "l", "prompt": "x", "spans": []},
+        {"key": "m", "prompt": "x", "spans": None},
+    ]
+    write_folder(tmp_path / "d", columns, iter(rows), str)
+    found = list(read_rows(tmp_path / "d", columns, {}, "x"))
+    assert found == rows
+    assert [items(row["spans"]) for row in found] == [tuple(spans), (), ()]
+    opened = datasets.load_dataset(
+        str(tmp_path / "d"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert opened[0]["spans"] == spans
+    assert opened.features["spans"].feature["start"].dtype == "int32"
+
+
+def test_the_card_is_asked_when_all_rows_were_seen(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    def rows() -> Iterator[Row]:
+        for row in ROWS:
+            seen.append(row["key"])
+            yield row
+
+    write_folder(tmp_path, {**COLUMNS, "p_overall": "float64"}, rows(), lambda: f"Keys: {seen}\n")
+    assert (tmp_path / "README.md").read_text().endswith("Keys: ['k', 'm']\n")
+
+
+def test_a_value_without_a_column_is_not_dropped_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'k': no column takes p_overall; there are key, prompt"):
+        write_folder(tmp_path, COLUMNS, iter(ROWS), str)
