@@ -1,0 +1,1 @@
+"""A local Label Studio, and the guarded connection to this or any other one."""
