@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint types layers unit quickstart format bench clean
+SERVER := .venv-label-studio
+LABEL_STUDIO := 1.23.2
+
+.PHONY: help test test-live lint types layers unit quickstart format bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +38,14 @@ layers: $(VENV)/.dev  ## import-linter: who may import what
 unit: $(VENV)/.dev  ## every test
 	$(BIN)/python -m pytest -q
 
+$(SERVER)/.$(LABEL_STUDIO):
+	$(PYTHON) -m venv $(SERVER)
+	$(SERVER)/bin/pip install --quiet label-studio==$(LABEL_STUDIO)
+	touch $@
+
+test-live: $(VENV)/.dev $(SERVER)/.$(LABEL_STUDIO)  ## annotation on a real Label Studio, answered in a real browser
+	BEHOLDER_LABEL_STUDIO=$(abspath $(SERVER))/bin/label-studio $(BIN)/python -m pytest -q -m label_studio tests/live
+
 quickstart: $(VENV)/.quickstart  ## the whole loop on built-in data, offline; then open quickstart/report.html
 	$(BIN)/beholder quickstart quickstart
 
@@ -46,4 +57,4 @@ bench: $(VENV)/.dev  ## every benchmark, side by side with the peers
 	for name in $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:  ## forget the environment and everything that was made
-	rm -rf $(VENV) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(SERVER) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -12,6 +12,7 @@ import typer
 from beholder import __version__
 from beholder import _summaries as summaries
 from beholder import _terminal as terminal
+from beholder._annotate import app as annotate
 
 Protocol = Literal["imagereward", "hpdv2", "pickscore"]
 Alpha = Literal["white", "black", "drop"]
@@ -24,11 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-annotate = typer.Typer(
-    help="Judgements in: import exports, measure agreement.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
 )
 app.add_typer(annotate, name="annotate")
 
@@ -320,66 +316,6 @@ def train(
     terminal.show_log()
     folder = train_reward(load_config(config, changes or [], RewardTraining))
     terminal.say(str(folder))
-
-
-@annotate.command("import")
-def import_judgements(
-    exports: Annotated[list[Path], typer.Argument(help="JSON exports, oldest first.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the data set.")],
-    mapping: Annotated[
-        Path | None, typer.Option(help="JSONL or CSV that says which picture stood on which side.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder to which the server's picture paths are relative.")
-    ] = None,
-    aggregate: Annotated[
-        Literal["votes", "reliability"], typer.Option(help="How annotators are joined.")
-    ] = "votes",
-    embed: Annotated[bool, typer.Option(help="Store the pictures in the data set.")] = False,
-    salt: Annotated[
-        str | None, typer.Option(envvar="BEHOLDER_SALT", help="Makes annotator ids unguessable.")
-    ] = None,
-    notice: Annotated[str, typer.Option(help="What a reader of the data must know.")] = "",
-    json: Json = False,
-) -> None:
-    """Judgements from Label Studio's JSON export of the pairwise template; doubts are flagged.
-
-    Example: beholder annotate import export.json --mapping mapping.jsonl --images media/ -o data/
-    """
-    from beholder.annotation.importing import import_export  # noqa: PLC0415
-
-    report = import_export(
-        exports,
-        out,
-        mapping=mapping,
-        images_root=images,
-        aggregate=aggregate,
-        embed=embed,
-        salt=salt,
-        notice=notice,
-    )
-    if json:
-        terminal.emit(report.as_json())
-    else:
-        terminal.say(summaries.import_text(report, out))
-
-
-@annotate.command()
-def agreement(
-    judgements: Annotated[Path, typer.Argument(help="A folder of `beholder annotate import`.")],
-    json: Json = False,
-) -> None:
-    """Krippendorff's alpha of each aspect, agreement of each annotator, and side bias.
-
-    Example: beholder annotate agreement judgements/
-    """
-    from beholder.annotation.importing import agreement_report  # noqa: PLC0415
-
-    report = agreement_report(judgements)
-    if json:
-        terminal.emit(report.as_json())
-    else:
-        terminal.say(summaries.agreement_text(report))
 
 
 if __name__ == "__main__":

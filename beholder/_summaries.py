@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from beholder._terminal import interval, one_line, table
 
 if TYPE_CHECKING:
-    from beholder.annotation.agreement import AgreementReport
-    from beholder.annotation.label_studio import ImportReport
     from beholder.eval.filtering import FilterSummary
     from beholder.eval.preference import Evaluation
     from beholder.eval.ranking import Ranking
@@ -64,52 +61,6 @@ def accuracy_text(name: str, result: Evaluation) -> str:
         )
         lines += [f"  {one_line(f'{k}: {v}')}" for k, v in list(result.unreadable.items())[:5]]
     return "\n".join(lines)
-
-
-def import_text(report: ImportReport, out: Path) -> str:
-    """What became of the records of an export."""
-    lines = [
-        f"{out}: {report.comparisons} comparisons of {report.tasks} tasks, {report.clean} clean",
-        *(f"  {count} {flag}" for flag, count in report.flags.items()),
-    ]
-    rest = {
-        "drafts ignored": report.drafts,
-        "older versions replaced": report.superseded,
-        "records unreadable": report.unreadable,
-        "pictures missing": len(report.missing_pictures),
-        "pictures still on the server; give --images": report.pictures_on_server,
-    }
-    lines += [f"  {count} {text}" for text, count in rest.items() if count]
-    if report.problems:
-        lines.append(f"{len(report.problems)} problems, all in {out / 'report.json'}:")
-        lines += [f"  {one_line(f'{p.task_key}: {p.reason}')}" for p in report.problems[:5]]
-    return "\n".join(lines)
-
-
-def agreement_text(report: AgreementReport) -> str:
-    """Agreement by aspect, then each annotator against the others."""
-    rows = [
-        [
-            name,
-            a.answers,
-            a.tasks,
-            a.ties,
-            a.percent,
-            interval(a.alpha_nominal.value, a.alpha_nominal.low, a.alpha_nominal.high),
-            interval(a.alpha_ordinal.value, a.alpha_ordinal.low, a.alpha_ordinal.high),
-            interval(*_side(report, name)),
-        ]
-        for name, a in report.aspects.items()
-    ]
-    header = ["aspect", "answers", "tasks", "ties", "agree", "alpha nominal", "alpha ordinal"]
-    aspects = list(report.aspects)
-    people = [
-        [name, *(peers[a].agreement if a in peers else math.nan for a in aspects)]
-        for name, peers in report.annotators.items()
-    ]
-    return "\n\n".join(
-        [table(rows, [*header, "left"]), table(people, ["agrees with others", *aspects])]
-    )
 
 
 def ranking_text(result: Ranking) -> str:
@@ -165,8 +116,3 @@ def quickstart_text(summary: Mapping[str, Any], folder: Path) -> str:
             f"{summary['seconds']:.0f} s; open {folder / 'report.html'}",
         ]
     )
-
-
-def _side(report: AgreementReport, aspect: str) -> tuple[float, float, float]:
-    bias = report.sides.get(aspect)
-    return (bias.left.value, bias.left.low, bias.left.high) if bias else (math.nan,) * 3

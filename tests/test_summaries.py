@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from beholder import _summaries as summaries
-from beholder.annotation.label_studio import ImportReport, Problem
 from beholder.eval.filtering import FilterSummary, Rule
 from beholder.eval.preference import evaluate
 from beholder.eval.ranking import rank
@@ -44,14 +43,6 @@ def test_accuracy_stands_with_its_interval_protocol_and_lost_pairs() -> None:
     assert "protocol imagereward" in text
     assert "overall  1.000 [1.000, 1.000]" in text
     assert "1 pictures have no score; 1 pairs with them do not count" in text
-
-
-def test_an_import_names_its_problems() -> None:
-    problem = Problem("pair-7", "id", "no prompt")
-    report = ImportReport(tasks=2, comparisons=1, clean=1, flags={"skipped": 1}, problems=[problem])
-    text = summaries.import_text(report, Path("out"))
-    assert "1 comparisons of 2 tasks, 1 clean" in text
-    assert "pair-7: no prompt" in text
 
 
 def test_a_ranking_says_who_is_not_told_apart() -> None:

@@ -8,36 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beholder.__main__ import main
 from beholder.tables import ScoreTable
 from tests.odd_pictures import write_odd_pictures
+from tests.shell import Shell
 
 EXPORT = Path(__file__).parent / "data/label_studio/export_pairwise.json"
-
-
-class Shell:
-    """Runs the command line in this process; keeps what it printed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-        self.out = self.err = ""
-
-    def __call__(self, *words: object) -> int:
-        self._monkeypatch.setattr("sys.argv", ["beholder", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        self.out, self.err = self._capsys.readouterr()
-        return int(stop.value.code or 0)
-
-    def json(self, *words: object, code: int = 0) -> dict[str, object]:
-        assert self(*words, "--json") == code
-        loaded: dict[str, object] = json.loads(self.out)
-        return loaded
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(monkeypatch, capsys)
 
 
 def write_pictures(folder: Path, names: Sequence[str], seed: int = 0) -> None:
