@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,7 @@ TokenEnv = Annotated[
     str, typer.Option(metavar="NAME", help="The environment variable with the API token for --url.")
 ]
 _SERVER = Path("label-studio")
+_TITLES = {"pairwise": "Which picture is better?", "richhf": "What is wrong with the picture?"}
 _TOKEN = "LABEL_STUDIO_API_KEY"
 
 
@@ -85,13 +86,20 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The project's folder.")]
 Prompts = Annotated[Path | None, typer.Option(help="A .txt with one prompt a line, or a manifest.")]
 By = Annotated[str | None, typer.Option(help="Column that names each picture's checkpoint.")]
 Form = Annotated[
-    Literal["pairwise", "richhf"],
-    typer.Option(help="Pairs in four aspects, or points, words and ratings of one picture."),
+    Literal["pairwise", "richhf"] | None,
+    typer.Option(
+        help="Pairs in four aspects (default), or points, words and ratings of one picture."
+    ),
 ]
-Title = Annotated[str, typer.Option(help="What annotators read.")]
+Title = Annotated[str | None, typer.Option(help="What annotators read above the tasks.")]
 Count = Annotated[int | None, typer.Option(min=1, help="Most questions in all, balanced.")]
-People = Annotated[int, typer.Option(min=1, help="People who answer each shared task.")]
-Overlap = Annotated[float, typer.Option(min=0, max=100, help="Share of the tasks that is shared.")]
+People = Annotated[
+    int | None, typer.Option(min=1, help="People who answer each shared task; default 3.")
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(min=0, max=100, help="Share of the tasks that is shared; default 100."),
+]
 Repeats = Annotated[
     float, typer.Option(min=0, max=50, help="Share asked again, a pair with sides exchanged.")
 ]
@@ -100,6 +108,7 @@ PicturesAt = Annotated[
     str | None,
     typer.Option(help="upload, shared:FOLDER of the server, or where the media are served."),
 ]
+Seed = Annotated[int | None, typer.Option(help="Of sides, order and choice; default 0.")]
 DryRun = Annotated[bool, typer.Option(help="Plan and check everything, send nothing.")]
 
 
@@ -109,14 +118,14 @@ def push(
     out: Out,
     prompts: Prompts = None,
     by: By = None,
-    template: Form = "pairwise",
-    title: Title = "Which picture is better?",
+    template: Form = None,
+    title: Title = None,
     count: Count = None,
-    annotators: People = 3,
-    overlap_percent: Overlap = 100,
+    annotators: People = None,
+    overlap_percent: Overlap = None,
     repeat_percent: Repeats = 0,
     gold: Gold = None,
-    seed: Annotated[int, typer.Option(help="Of sides, order and choice.")] = 0,
+    seed: Seed = None,
     server: Server = _SERVER,
     url: Url = None,
     token_env: TokenEnv = _TOKEN,
@@ -126,17 +135,17 @@ def push(
 ) -> None:
     """Ask people about pictures: blind, balanced tasks, each sent exactly once.
 
-    The same command again sends what is missing. Exit code 3 says that some pictures cannot be
-    asked about.
+    The same command again sends what is missing; a project keeps its settings. Exit code 3 says
+    that some pictures cannot be asked about.
 
     Example: beholder annotate push out/early out/late --prompts prompts.txt -o judging/
     """
     from beholder.annotation.plan import AskConfig, plan  # noqa: PLC0415
 
     config = AskConfig(by=by, count=count, repeat_percent=repeat_percent, gold=gold)
-    settings = {"annotators": annotators, "overlap_percent": overlap_percent, "seed": seed}
+    settings = {"title": title, "annotators": annotators, "overlap_percent": overlap_percent}
     sources = _sources(pictures, prompts)
-    project = _project(out, template=template, title=title, **settings)
+    project = _project(out, template, {**settings, "seed": seed})
     with terminal.progress(sum(map(len, sources.values())), "pictures") as advance:
         planned = plan(project, sources, config, progress=advance)
     pushed = None if dry_run else _push(project, server, url, token_env, pictures_at)
@@ -241,18 +250,20 @@ def _sources(pictures: list[str], prompts: Path | None) -> dict[str, Inputs]:
     return {name: read_inputs(place, prompts) for name, place in named}
 
 
-def _project(folder: Path, **settings: object) -> Project:
-    """The project in a folder with these settings, or a new one."""
+def _project(folder: Path, template: str | None, settings: Mapping[str, object]) -> Project:
+    """The project in a folder, or a new one, with those settings that were given."""
     from beholder.annotation.project import Project  # noqa: PLC0415
 
+    given: dict[str, Any] = {name: v for name, v in settings.items() if v is not None}
     if not Project.is_in(folder):
-        return Project(folder=folder, **settings)  # type: ignore[arg-type]  # typer checked them
+        form = template or "pairwise"
+        return Project(folder=folder, template=form, **{"title": _TITLES[form], **given})  # type: ignore[arg-type]
     known = Project.load(folder)
-    if known.template != settings["template"]:
+    if template not in {None, known.template}:
         raise ConfigError(
             f"{folder} asks with the template {known.template}; choose another folder"
         )
-    return replace(known, **settings)  # type: ignore[arg-type]
+    return replace(known, **given)
 
 
 @contextmanager

@@ -62,6 +62,23 @@ def test_the_same_push_sends_nothing_and_knows_where_pictures_are(
     assert (said["pushed"]["sent"], said["planned"]["asked"]) == (0, 0)
 
 
+def test_a_project_keeps_the_settings_that_are_not_given_again(
+    pushed: Path, tmp_path: Path, shell: Shell
+) -> None:
+    words = (
+        "annotate",
+        "push",
+        tmp_path / "out" / "early",
+        tmp_path / "out" / "late",
+        "-o",
+        pushed,
+    )
+    assert shell(*words, "--annotators", "5", "--title", "Foxes", "--dry-run") == 0
+    assert shell(*words, "--overlap-percent", "20", "--dry-run") == 0
+    project = Project.load(pushed)
+    assert (project.annotators, project.title, project.overlap_percent) == (5, "Foxes", 20.0)
+
+
 def test_a_picture_that_cannot_be_asked_about_is_exit_code_three(
     tmp_path: Path, shell: Shell
 ) -> None:

@@ -55,9 +55,9 @@ def storage_of(spec: str, connection: Connection, project: Project) -> Storage:
 
 @final
 class SharedFolder(Storage):
-    """Copies in a subfolder of the root from which the server serves local files.
+    """Copies, or hard links, in a subfolder of the root from which the server serves local files.
 
-    The server follows links and serves any file, so only our own pictures are put there.
+    The server follows symbolic links and serves any file, so only our own pictures are put there.
     """
 
     def __init__(self, root: Path, connection: Connection, project: Project) -> None:
@@ -144,5 +144,8 @@ def _copy_once(source: Path, target: Path) -> None:
     if target.is_file() and target.stat().st_size == source.stat().st_size:
         return
     partial = target.with_suffix(f".{os.getpid()}.partial")
-    shutil.copyfile(source, partial)
+    try:
+        os.link(source, partial)  # no second copy where both lie on one disk
+    except OSError:
+        shutil.copyfile(source, partial)
     partial.replace(target)
