@@ -244,7 +244,7 @@ def report(
 
     Example: beholder report scores/ --judgements judgements/ --by model -o report.html
     """
-    from beholder.annotation.dataset import read_preferences  # noqa: PLC0415
+    from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
     from beholder.eval.filtering import default_score  # noqa: PLC0415
     from beholder.eval.overview import Overview, explained, overview  # noqa: PLC0415
     from beholder.eval.report import write_report  # noqa: PLC0415
@@ -279,7 +279,7 @@ def evaluate(
 
     Example: beholder evaluate runs/my-reward judgements/ --protocol imagereward
     """
-    from beholder.annotation.dataset import read_preferences  # noqa: PLC0415
+    from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
     from beholder.eval.preference import evaluate as measure  # noqa: PLC0415
 
     ((name, model),) = terminal.named_rewards([reward], setting, device).items()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from beholder._terminal import interval, one_line, table
 
 if TYPE_CHECKING:
-    from beholder.annotation.agreement import AgreementReport
-    from beholder.annotation.annotators import AnnotatorReport
-    from beholder.annotation.intervals import Interval
-    from beholder.annotation.overlap import Overlap
-    from beholder.annotation.raters import RaterReport
-    from beholder.annotation.rating_agreement import RatingAgreement
+    from beholder.annotation.trust.agreement import AgreementReport
+    from beholder.annotation.trust.annotators import AnnotatorReport
+    from beholder.annotation.trust.intervals import Interval
+    from beholder.annotation.trust.overlap import Overlap
+    from beholder.annotation.trust.raters import RaterReport
+    from beholder.annotation.trust.rating_agreement import RatingAgreement
 
 UNKNOWN = "-"
 

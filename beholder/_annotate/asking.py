@@ -140,7 +140,7 @@ def push(
 
     Example: beholder annotate push out/early out/late --prompts prompts.txt -o judging/
     """
-    from beholder.annotation.plan import AskConfig, plan  # noqa: PLC0415
+    from beholder.annotation.asking.plan import AskConfig, plan  # noqa: PLC0415
 
     config = AskConfig(by=by, count=count, repeat_percent=repeat_percent, gold=gold)
     settings = {"title": title, "annotators": annotators, "overlap_percent": overlap_percent}
@@ -221,7 +221,7 @@ def ask_next(
 
     Example: beholder annotate next judging/ --scores scores/ --reward mine --by model --count 200
     """
-    from beholder.annotation.next_batch import add_next_batch  # noqa: PLC0415
+    from beholder.annotation.asking.next_batch import add_next_batch  # noqa: PLC0415
     from beholder.annotation.project import Project  # noqa: PLC0415
     from beholder.annotation.selection import SelectionConfig  # noqa: PLC0415
     from beholder.tables import ScoreTable  # noqa: PLC0415

@@ -40,7 +40,7 @@ def import_judgements(
 
     Example: beholder annotate import export.json --mapping mapping.jsonl --images media/ -o data/
     """
-    from beholder.annotation.importing import import_export  # noqa: PLC0415
+    from beholder.annotation.reading.importing import import_export  # noqa: PLC0415
 
     report = import_export(
         exports,
@@ -75,7 +75,7 @@ def agreement(
     """
     from beholder._annotate import agreement_tables as tables  # noqa: PLC0415
     from beholder.annotation.judgements import agreement_report  # noqa: PLC0415
-    from beholder.annotation.rating_agreement import RatingAgreement  # noqa: PLC0415
+    from beholder.annotation.trust.rating_agreement import RatingAgreement  # noqa: PLC0415
 
     report = agreement_report(judgements, html=html, notice=notice)
     if json:
@@ -114,7 +114,7 @@ def aggregate(
 
     Example: beholder annotate aggregate judging/ -o data/ --method bradley-terry
     """
-    from beholder.annotation.heatmaps import HeatConfig  # noqa: PLC0415
+    from beholder.annotation.joining.heatmaps import HeatConfig  # noqa: PLC0415
     from beholder.annotation.judgements import aggregate_folder  # noqa: PLC0415
 
     config = HeatConfig(shape=heat, radius=radius, size=_size(size))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from beholder._terminal import one_line
 
 if TYPE_CHECKING:
+    from beholder.annotation.asking.media import Refused
+    from beholder.annotation.asking.next_batch import NextBatch
+    from beholder.annotation.asking.plan import Planned
     from beholder.annotation.judgements import Aggregated
-    from beholder.annotation.label_studio import ImportReport
-    from beholder.annotation.media import Refused
-    from beholder.annotation.next_batch import NextBatch
-    from beholder.annotation.plan import Planned
+    from beholder.annotation.reading.label_studio import ImportReport
     from beholder.annotation.server.local import LocalServer
     from beholder.annotation.server.pull import Pulled
     from beholder.annotation.server.push import Pushed

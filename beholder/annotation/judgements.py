@@ -13,23 +13,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import beholder
-from beholder.annotation.aggregate import Method, aggregate
-from beholder.annotation.agreement import AgreementReport, agreement
-from beholder.annotation.agreement_page import write_agreement_page, write_rating_page
-from beholder.annotation.answers import DOUBTFUL
-from beholder.annotation.dataset import (
+from beholder.annotation.joining.aggregate import Method, aggregate
+from beholder.annotation.joining.answers import DOUBTFUL
+from beholder.annotation.joining.feedback import aggregate_ratings, write_feedback
+from beholder.annotation.joining.heatmaps import PAPER, HeatConfig
+from beholder.annotation.mapping import TaskPicture, TaskSides, read_mapping
+from beholder.annotation.project import Project
+from beholder.annotation.records.dataset import (
     read_comparisons,
     read_ratings,
     write_comparisons,
     write_preferences,
     write_ratings,
 )
-from beholder.annotation.feedback import aggregate_ratings, write_feedback
-from beholder.annotation.heatmaps import PAPER, HeatConfig
-from beholder.annotation.intervals import Interval
-from beholder.annotation.mapping import TaskPicture, TaskSides, read_mapping
-from beholder.annotation.project import Project
-from beholder.annotation.rating_agreement import RatingAgreement, rating_agreement
+from beholder.annotation.trust.agreement import AgreementReport, agreement
+from beholder.annotation.trust.agreement_page import write_agreement_page, write_rating_page
+from beholder.annotation.trust.intervals import Interval
+from beholder.annotation.trust.rating_agreement import RatingAgreement, rating_agreement
 from beholder.errors import AnnotationError, ConfigError
 from beholder.types import Comparison, Feedback, Rating
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from beholder.annotation.label_studio_export import export_annotation, export_task
 from beholder.annotation.mapping import Side, TaskSides, write_mapping
+from beholder.annotation.reading.label_studio_export import export_annotation, export_task
 from beholder.types import ASPECTS
 
 Answer = Literal["left", "tie", "right"]

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 import beholder
-from beholder.annotation.dataset import read_preferences
-from beholder.annotation.importing import import_export
+from beholder.annotation.reading.importing import import_export
+from beholder.annotation.records.dataset import read_preferences
 from beholder.errors import DataError
 from beholder.eval.filtering import FilterSummary as Filtered
 from beholder.eval.filtering import Rule, filter_table

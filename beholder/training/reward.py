@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from beholder.annotation.dataset import read_preferences
+from beholder.annotation.records.dataset import read_preferences
 from beholder.errors import ConfigError
 from beholder.rewards import Reward, load
 from beholder.training.data import Sides, counts, divide, pictures_of

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 from beholder._annotate.agreement_tables import agreement_text, rating_agreement_text
-from beholder.annotation.agreement import agreement
-from beholder.annotation.rating_agreement import rating_agreement
-from tests.annotation._agreement.sample import HASTY, pairs, ratings
-from tests.annotation.records import comparison
+from beholder.annotation.trust.agreement import agreement
+from beholder.annotation.trust.rating_agreement import rating_agreement
+from tests.annotation.samples import comparison
+from tests.annotation.trust._agreement.sample import HASTY, pairs, ratings
 
 
 def test_agreement_is_told_by_aspect_and_by_annotator(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from beholder._annotate import asking
-from beholder.annotation.dataset import read_comparisons
-from beholder.annotation.label_studio_export import export_annotation
 from beholder.annotation.project import Project
+from beholder.annotation.reading.label_studio_export import export_annotation
+from beholder.annotation.records.dataset import read_comparisons
 from beholder.annotation.server.connection import Connection
 from beholder.annotation.server.faults import UnavailableError
 from beholder.types import ASPECTS

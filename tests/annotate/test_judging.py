@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.annotation.records import EXPORT, RICH_EXPORT
+from tests.annotation.samples import EXPORT, RICH_EXPORT
 from tests.shell import Shell
 
 

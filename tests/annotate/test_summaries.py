@@ -1,11 +1,11 @@
 from pathlib import Path
 
 from beholder._annotate import summaries
-from beholder.annotation.archive import Added
+from beholder.annotation.asking.media import Refused
+from beholder.annotation.asking.plan import Planned
 from beholder.annotation.judgements import Aggregated
-from beholder.annotation.label_studio import ImportReport, Problem
-from beholder.annotation.media import Refused
-from beholder.annotation.plan import Planned
+from beholder.annotation.reading.archive import Added
+from beholder.annotation.reading.label_studio import ImportReport, Problem
 from beholder.annotation.server.pull import Pulled
 from beholder.annotation.server.push import Pushed
 

@@ -3,12 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from beholder.annotation.aggregate import Method, aggregate
-from beholder.annotation.agreement import AgreementReport
-from beholder.annotation.dataset import read_comparisons, read_preferences, write_comparisons
-from beholder.annotation.feedback import read_feedback
-from beholder.annotation.heatmaps import HeatConfig
-from beholder.annotation.importing import import_export
+from beholder.annotation.joining.aggregate import Method, aggregate
+from beholder.annotation.joining.feedback import read_feedback
+from beholder.annotation.joining.heatmaps import HeatConfig
 from beholder.annotation.judgements import (
     Comparisons,
     Ratings,
@@ -18,9 +15,16 @@ from beholder.annotation.judgements import (
 )
 from beholder.annotation.mapping import TaskSides, write_mapping
 from beholder.annotation.project import Project
-from beholder.annotation.rating_agreement import RatingAgreement
+from beholder.annotation.reading.importing import import_export
+from beholder.annotation.records.dataset import (
+    read_comparisons,
+    read_preferences,
+    write_comparisons,
+)
+from beholder.annotation.trust.agreement import AgreementReport
+from beholder.annotation.trust.rating_agreement import RatingAgreement
 from beholder.errors import AnnotationError, ConfigError
-from tests.annotation.records import EXPORT, RICH_EXPORT, comparison
+from tests.annotation.samples import EXPORT, RICH_EXPORT, comparison
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from beholder.annotation.plan import AskConfig, plan
+from beholder.annotation.asking.plan import AskConfig, plan
 from beholder.annotation.project import Project, Template
 from beholder.annotation.server.connection import Connection, connect
 from beholder.annotation.server.local import LocalServer

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from beholder.annotation.dataset import read_comparisons, read_ratings
+from beholder.annotation.asking.plan import AskConfig, plan
 from beholder.annotation.mapping import TaskSides
-from beholder.annotation.plan import AskConfig, plan
 from beholder.annotation.project import Project, Template
+from beholder.annotation.records.dataset import read_comparisons, read_ratings
 from beholder.annotation.server import push as pushing
 from beholder.annotation.server.connection import Connection, connect
 from beholder.annotation.server.local import LocalServer, up

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beholder.annotation.aggregate import by_votes
-from beholder.annotation.label_studio import parse_export, read_export
+from beholder.annotation.joining.aggregate import by_votes
 from beholder.annotation.mapping import TaskSides, read_mapping
+from beholder.annotation.reading.label_studio import parse_export, read_export
 from beholder.quickstart.annotators import ANNOTATORS, OVERLAP, Question, SimulatedAnnotator, ask
 from beholder.types import ASPECTS, Comparison
 

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 import beholder
-from beholder.annotation.dataset import write_preferences
+from beholder.annotation.records.dataset import write_preferences
 from beholder.errors import ConfigError, DataError
 from beholder.rewards import Reward
 from beholder.training.journal import read_journal

@@ -9,12 +9,17 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from beholder.annotation.archive import Added, Archive
-from beholder.annotation.form import load_form
-from beholder.annotation.importing import flag_missing, write_records
-from beholder.annotation.label_studio import ImportReport, Problem, annotator_name, parse_tasks
+from beholder.annotation.forms.form import load_form
 from beholder.annotation.mapping import AnyTask
 from beholder.annotation.project import Project, question_data, write_whole
+from beholder.annotation.reading.archive import Added, Archive
+from beholder.annotation.reading.importing import flag_missing, write_records
+from beholder.annotation.reading.label_studio import (
+    ImportReport,
+    Problem,
+    annotator_name,
+    parse_tasks,
+)
 from beholder.annotation.server.connection import Connection
 from beholder.errors import AnnotationError
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from beholder.annotation.form import load_form
+from beholder.annotation.forms.form import load_form
 from beholder.annotation.mapping import AnyTask
 from beholder.annotation.project import Project, picture_files, question_data
 from beholder.annotation.server.connection import Connection

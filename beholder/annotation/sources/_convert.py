@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from beholder.annotation.aggregate import by_votes
-from beholder.annotation.dataset import write_comparisons, write_preferences
+from beholder.annotation.joining.aggregate import by_votes
+from beholder.annotation.records.dataset import write_comparisons, write_preferences
 from beholder.annotation.sources._source import Check, Source, SourceCard, Tally, check_counts
 from beholder.errors import AnnotationError
 from beholder.types import Comparison, Feedback
@@ -103,7 +103,7 @@ def _write_comparisons(records: Iterable[object], out: Path, notice: str) -> int
 
 
 def _write_feedback(records: Iterable[object], out: Path, notice: str) -> int:
-    from beholder.annotation.feedback import write_feedback  # noqa: PLC0415
+    from beholder.annotation.joining.feedback import write_feedback  # noqa: PLC0415
 
     feedback: Iterator[Feedback] = (r for r in records if isinstance(r, Feedback))
     write_feedback(feedback, out / "feedback", notice=notice)

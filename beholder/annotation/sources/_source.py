@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, final
 
-from beholder.annotation.embedding import unpack_picture
+from beholder.annotation.records.embedding import unpack_picture
 from beholder.annotation.sources._cells import LeftOutError, Row
 from beholder.annotation.sources._place import Place, open_place
 from beholder.errors import AnnotationError, ConfigError, DataError

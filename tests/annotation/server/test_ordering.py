@@ -1,6 +1,6 @@
 import pytest
 
-from beholder.annotation.mapping import TaskSides
+from beholder.annotation.mapping import Side, TaskSides
 from beholder.annotation.server.ordering import order_by_confidence
 from beholder.errors import AnnotationError
 from tests.annotation.server.memory import Memory
@@ -8,13 +8,14 @@ from tests.annotation.server.memory import Memory
 
 def tasks(memory: Memory) -> dict[str, TaskSides]:
     """One pair that a reward chose on either side, and one that nobody chose."""
+    chosen: tuple[tuple[str, Side, dict[str, str]], ...] = (
+        ("k1", "a", {"p_first": "0.8", "confidence": "0.3"}),
+        ("k2", "b", {"p_first": "0.8", "confidence": "0.1"}),
+        ("k3", "a", {}),
+    )
     rows = [
         TaskSides(task_key=key, image_a="a", image_b="b", left_is=side, extra=extra)
-        for key, side, extra in (
-            ("k1", "a", {"p_first": "0.8", "confidence": "0.3"}),
-            ("k2", "b", {"p_first": "0.8", "confidence": "0.1"}),
-            ("k3", "a", {}),
-        )
+        for key, side, extra in chosen
     ]
     for row in rows:
         memory.add_task(1, {"task_key": row.task_key})

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from beholder.annotation.archive import Archive
-from beholder.annotation.dataset import read_comparisons
-from beholder.annotation.label_studio_export import export_annotation
-from beholder.annotation.plan import AskConfig, plan
+from beholder.annotation.asking.plan import AskConfig, plan
 from beholder.annotation.project import Project
+from beholder.annotation.reading.archive import Archive
+from beholder.annotation.reading.label_studio_export import export_annotation
+from beholder.annotation.records.dataset import read_comparisons
 from beholder.annotation.server.pull import pull, read_back
 from beholder.annotation.server.push import push
 from beholder.errors import AnnotationError

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from beholder.annotation.plan import AskConfig, plan
+from beholder.annotation.asking.plan import AskConfig, plan
 from beholder.annotation.project import Project
 from beholder.annotation.server import push as pushing
 from beholder.annotation.server.push import Pushed, push

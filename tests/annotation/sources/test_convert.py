@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from beholder.annotation.dataset import read_comparisons, read_preferences
-from beholder.annotation.feedback import read_feedback
+from beholder.annotation.joining.feedback import read_feedback
+from beholder.annotation.records.dataset import read_comparisons, read_preferences
 from beholder.annotation.sources import convert, load
 from beholder.errors import AnnotationError
 from tests.annotation.sources.published import (

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from beholder.annotation.aggregate import by_votes
-from beholder.annotation.agreement import agreement
+from beholder.annotation.joining.aggregate import by_votes
 from beholder.annotation.sources._source import Tally, check_counts, opaque
 from beholder.annotation.sources.hpdv2 import HPDv2
+from beholder.annotation.trust.agreement import agreement
 from beholder.types import Comparison
 from tests.annotation.sources.published import touch, write_json
 

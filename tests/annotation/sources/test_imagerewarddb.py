@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from beholder.annotation.aggregate import by_votes
+from beholder.annotation.joining.aggregate import by_votes
 from beholder.annotation.sources._source import Tally
 from beholder.annotation.sources.imagerewarddb import ImageRewardDB
 from beholder.types import Comparison

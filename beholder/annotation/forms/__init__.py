@@ -1,0 +1,1 @@
+"""What annotators see, and how one answer is read."""

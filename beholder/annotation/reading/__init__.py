@@ -1,0 +1,1 @@
+"""Answers from a server's export, checked and counted."""

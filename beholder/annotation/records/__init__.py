@@ -1,0 +1,1 @@
+"""Judgements as data sets on disk."""

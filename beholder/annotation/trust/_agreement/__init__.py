@@ -1,0 +1,1 @@
+"""How `beholder.annotation.trust.agreement_page` becomes HTML: what is disputed, rows, drawings."""
