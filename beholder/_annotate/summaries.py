@@ -98,7 +98,8 @@ def next_text(batch: NextBatch, pushed: Pushed | None, folder: Path) -> str:
     learned = ", ".join(f"{name} {value:.3g}" for name, value in found.temperatures.items())
     return "\n".join(
         [
-            f"{folder}: {batch.added} of {found.candidates} pairs added, {drawn} of them at random",
+            f"{folder}: {batch.added} pairs added of {len(found.chosen)} chosen among "
+            f"{found.candidates}, {drawn} at random",
             f"  learned from {found.judged} judgements; temperature: {learned or 'no reward'}",
             *(f"  {count} rows left out: {one_line(why)}" for why, count in batch.left_out.items()),
             *_refused(batch.refused),

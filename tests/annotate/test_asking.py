@@ -155,12 +155,12 @@ def test_a_project_keeps_its_template(pushed: Path, tmp_path: Path, shell: Shell
 def test_the_next_pairs_come_from_a_score_table(
     pushed: Path, tmp_path: Path, shell: Shell, memory: Memory
 ) -> None:
-    save_checkpoints(tmp_path / "new", 4, ("early", "late"))
+    save_checkpoints(tmp_path / "new", 4, ("early", "late"))  # two prompts were asked already
     rows = [f"new/{m}/{p:03d}.png,prompt {p},{m}" for m in ("early", "late") for p in range(4)]
     (tmp_path / "m.csv").write_text("\n".join(["image,prompt,model", *rows]) + "\n")
     assert shell("score", tmp_path / "m.csv", "-r", "tiny", "-o", tmp_path / "scores") == 0
     words = ("annotate", "next", pushed, "--scores", tmp_path / "scores", "-r", "tiny")
     assert shell(*words, "--by", "model", "--count", "3", *HOST) == 0
-    assert "3 of 4 pairs added" in shell.out
-    assert "sent 3 tasks, 6 were there before" in shell.out
-    assert len(memory.predictions) == 3
+    assert "2 pairs added of 3 chosen among 4, 1 at random" in shell.out
+    assert "sent 2 tasks, 6 were there before" in shell.out
+    assert len(memory.predictions) == 2

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from beholder.annotation.asking.plan import AskConfig, plan
+from beholder.annotation.judgements import aggregate_folder
 from beholder.annotation.mapping import TaskSides
 from beholder.annotation.project import Project, Template
-from beholder.annotation.records.dataset import read_comparisons, read_ratings
+from beholder.annotation.records.dataset import read_comparisons, read_preferences, read_ratings
 from beholder.annotation.server import push as pushing
 from beholder.annotation.server.connection import Connection, connect
 from beholder.annotation.server.local import LocalServer, up
@@ -22,9 +24,11 @@ from beholder.annotation.server.pull import pull
 from beholder.annotation.server.push import push
 from beholder.errors import AnnotationError
 from beholder.inputs import read_inputs
-from beholder.types import Point
+from beholder.types import RATED, Point
 from tests.annotation.pictures import save_checkpoints
 from tests.live.answers import answer, choices, point, ratings, span
+from tests.live.server import sign_up
+from tests.shell import Shell
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.timeout(600)]
 
@@ -202,7 +206,7 @@ def test_rich_feedback_comes_back_with_points_words_and_ratings(
         assert row.misaligned == ((0, 6),)
 
 
-def test_answers_that_no_form_gives_are_told_and_kept_out(
+def test_pairs_answered_as_no_form_does_are_told_and_kept_out(
     tmp_path: Path, live_server: LocalServer, owner: Connection, annotators: list[Connection]
 ) -> None:
     project = asked(tmp_path, "pairwise", 2)
@@ -224,6 +228,78 @@ def test_answers_that_no_form_gives_are_told_and_kept_out(
     reasons = " ".join(problem.reason for problem in pulled.report.problems)
     for part in ("'both'", "answered 2 times", "['left', 'right']", "has no value"):
         assert part in reasons
+    assert aggregate_folder(project.folder, tmp_path / "data").rows == 1
+
+
+def test_pictures_answered_as_no_form_does_are_told_and_kept_out(
+    tmp_path: Path, live_server: LocalServer, owner: Connection, annotators: list[Connection]
+) -> None:
+    project = asked(tmp_path, "richhf", 2)
+    project, report = push(project, owner, f"shared:{live_server.files}")
+    ids = iter(copies[0] for copies in owner.known_keys(report.number).values())
+    full = ratings(dict.fromkeys(RATED, 3))
+    word = span("prompt 0", "prompt")
+    turned = {**word, "value": {**word["value"], "start": 6, "end": 0}}
+    another = {**word, "value": {**word["value"], "text": "newspaper"}}
+    zero = [*full[:3], *ratings({"overall": 0})]
+    outside = point("implausible", 120.0, 50.0)
+    for result in (full, zero, [*full, turned], [*full, another], [*full, outside]):
+        answer(annotators[0], next(ids), result)
+    pulled = pull(project, owner)
+    assert (pulled.report.clean, pulled.report.flags["invalid"]) == (1, 4)
+    problems = {problem.task_key for problem in pulled.report.problems}
+    assert len(problems) == 4
+    assert aggregate_folder(project.folder, tmp_path / "data").rows == 1
+
+
+def test_a_user_who_was_deleted_counts_only_if_a_pull_saw_them(
+    tmp_path: Path, live_server: LocalServer, owner: Connection
+) -> None:
+    project = asked(tmp_path, "pairwise", 1)
+    project, report = push(project, owner, f"shared:{live_server.files}")
+    first, second, _ = (copies[0] for copies in owner.known_keys(report.number).values())
+    user, token = sign_up(live_server, "leaver@example.com")
+    full = choices(dict.fromkeys(CONTROLS, "left"))
+    with connect(live_server.url, token) as leaver:
+        answer(leaver, first, full)
+        pull(project, owner)
+        answer(leaver, second, full)
+    owner.client.users.delete(user)
+    pulled = pull(project, owner, everything=True)
+    assert pulled.report.flags == {"unknown_user": 1}
+    assert pulled.report.clean == 1
+    assert "deleted" in pulled.report.problems[0].reason
+
+
+def test_the_verbs_go_from_pictures_to_a_data_set(
+    tmp_path: Path, live_server: LocalServer, annotators: list[Connection], shell: Shell
+) -> None:
+    folders = save_checkpoints(tmp_path / "out", 4, THREE).values()
+    place = ("--server", live_server.folder)
+    words = ("annotate", "push", *folders, "-o", tmp_path / "j", "--count", "6", *place)
+    said: Any = shell.json(*words)
+    assert said["pushed"]["sent"] == 6
+    rows = [f"out/{m}/{p:03d}.png,prompt {p},{m}" for m in THREE for p in range(4)]
+    (tmp_path / "m.csv").write_text("\n".join(["image,prompt,model", *rows]) + "\n")
+    assert shell("score", tmp_path / "m.csv", "-r", "tiny", "-o", tmp_path / "scores") == 0
+    words = ("annotate", "next", tmp_path / "j", "--scores", tmp_path / "scores", "-r", "tiny")
+    said = shell.json(*words, "--by", "model", "--count", "4", *place)
+    assert (said["added"], said["pushed"]["sent"]) == (4, 4)
+
+    chosen = [t for t in Project.load(tmp_path / "j").tasks().values() if "confidence" in t.extra]
+    number = said["pushed"]["number"]
+    served: list[str] = []
+    for _ in chosen:  # the least sure comes first, and nobody sees what the reward thinks
+        task = annotators[0]._request("GET", f"api/projects/{number}/next").json()
+        assert not task["predictions"]
+        served.append(task["data"]["task_key"])
+        full = choices(dict.fromkeys(CONTROLS, "left"))
+        answer(annotators[0], task["id"], full)
+    assert served == [task.task_key for task in chosen]
+    assert shell("annotate", "pull", tmp_path / "j", *place) == 0
+    assert "answers: 4, 4 clean; tasks: 6 with 0, 4 with 1" in shell.out
+    assert shell("annotate", "aggregate", tmp_path / "j", "-o", tmp_path / "data") == 0
+    assert len(read_preferences(tmp_path / "data")) == 4
 
 
 def test_a_wrong_token_and_a_silent_server_are_one_line(live_server: LocalServer) -> None:
