@@ -109,7 +109,7 @@ PicturesAt = Annotated[
     typer.Option(help="upload, shared:FOLDER of the server, or where the media are served."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of sides, order and choice; default 0.")]
-DryRun = Annotated[bool, typer.Option(help="Plan and check everything, send nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and check everything, send nothing.")]
 
 
 @app.command()
@@ -161,7 +161,7 @@ def push(
 def pull(
     folder: Folder,
     everything: Annotated[
-        bool, typer.Option(help="Ask for all tasks, also to find deleted ones.")
+        bool, typer.Option("--everything", help="Ask for all tasks, also to find deleted ones.")
     ] = False,
     watch: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Pull again and again.")

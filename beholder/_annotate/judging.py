@@ -12,7 +12,7 @@ from beholder._annotate import summaries
 from beholder._annotate.options import Json, app
 from beholder.errors import ConfigError
 
-Embed = Annotated[bool, typer.Option(help="Store the pictures in the data set.")]
+Embed = Annotated[bool, typer.Option("--embed", help="Store the pictures in the data set.")]
 Notice = Annotated[str, typer.Option(help="What a reader of the data must know.")]
 
 
