@@ -17,11 +17,11 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from PIL import Image
 
-from beholder.annotation.aggregate import Method
+from beholder.annotation.asking.plan import AskConfig, plan
+from beholder.annotation.joining.aggregate import Method
 from beholder.annotation.judgements import aggregate_folder, agreement_report
-from beholder.annotation.label_studio_export import export_annotation
-from beholder.annotation.plan import AskConfig, plan
 from beholder.annotation.project import Project, question_data
+from beholder.annotation.reading.label_studio_export import export_annotation
 from beholder.annotation.server.connection import Connection, connect
 from beholder.annotation.server.local import LocalServer, down, up
 from beholder.annotation.server.pull import pull

@@ -107,6 +107,9 @@ def aggregate(
         str, typer.Option(help="Of the heatmaps, as HEIGHTxWIDTH, or picture for its own.")
     ] = "512x512",
     embed: Embed = False,
+    unbiased: Annotated[
+        bool, typer.Option("--unbiased", help="Only pairs that no reward chose, for evaluation.")
+    ] = False,
     notice: Notice = "",
     json: Json = False,
 ) -> None:
@@ -118,7 +121,15 @@ def aggregate(
     from beholder.annotation.judgements import aggregate_folder  # noqa: PLC0415
 
     config = HeatConfig(shape=heat, radius=radius, size=_size(size))
-    done = aggregate_folder(judgements, out, method=method, heat=config, embed=embed, notice=notice)
+    done = aggregate_folder(
+        judgements,
+        out,
+        method=method,
+        heat=config,
+        embed=embed,
+        unbiased=unbiased,
+        notice=notice,
+    )
     if json:
         terminal.emit(done.as_json())
     else:

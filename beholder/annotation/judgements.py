@@ -54,6 +54,11 @@ class Comparisons:
         """All that can be measured of the annotators."""
         return agreement(self.records, sides=self.asked, overlap_percent=overlap_percent, seed=seed)
 
+    def unbiased(self) -> Comparisons:
+        """Without the questions that `next` chose by what a reward thinks of them."""
+        chosen = {key for key, task in self.asked.items() if task.extra.get("chosen") == "active"}
+        return Comparisons([r for r in self.records if r.key not in chosen], self.asked)
+
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
@@ -129,6 +134,7 @@ def aggregate_folder(
     method: Method = "votes",
     heat: HeatConfig = PAPER,
     embed: bool = False,
+    unbiased: bool = False,
     notice: str = "",
 ) -> Aggregated:
     """Write out/preferences and out/comparisons, or out/feedback and out/ratings.
@@ -139,6 +145,7 @@ def aggregate_folder(
         method: how annotators of pairs are joined; ratings are averaged.
         heat: how points of ratings become heatmaps.
         embed: store the pictures inside.
+        unbiased: leave out the questions that a reward chose, so that it can be judged by the rest.
         notice: what a reader must know first; the cards open with it.
 
     Raises:
@@ -147,6 +154,7 @@ def aggregate_folder(
     """
     held = read_judgements(folder)
     if isinstance(held, Comparisons):
+        held = held.unbiased() if unbiased else held
         return _write_preferences(held, out, method, embed=embed, notice=notice)
     if method != "votes":
         raise ConfigError(f"ratings are averaged; method {method!r} is for pairs")

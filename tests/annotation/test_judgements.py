@@ -92,6 +92,20 @@ def test_pairs_become_preferences_with_a_card(method: Method, pairs: Path, tmp_p
     assert bool(kept["confusion"]) == (method == "dawid-skene")
 
 
+def test_pairs_that_a_reward_chose_can_be_left_out(tmp_path: Path) -> None:
+    rows = [comparison(key, "x", -1) for key in ("asked", "drawn", "chosen")]
+    write_comparisons(rows, tmp_path / "comparisons")
+    reasons = {"asked": {}, "drawn": {"chosen": "random"}, "chosen": {"chosen": "active"}}
+    tasks = [
+        TaskSides(task_key=key, image_a="a", image_b="b", left_is="a", extra=extra)
+        for key, extra in reasons.items()
+    ]
+    write_mapping(tasks, tmp_path / "mapping.jsonl")
+    aggregate_folder(tmp_path, tmp_path / "out", unbiased=True)
+    assert {p.key for p in read_preferences(tmp_path / "out")} == {"asked", "drawn"}
+    assert aggregate_folder(tmp_path, tmp_path / "out").rows == 3
+
+
 def test_ratings_become_feedback_with_the_chosen_maps(ratings: Path, tmp_path: Path) -> None:
     heat = HeatConfig(shape="gaussian", radius=0.1, size=(32, 48))
     done = aggregate_folder(ratings, tmp_path / "out", heat=heat)
