@@ -1,7 +1,7 @@
 """Everything that was ever pulled: an append-only copy of a server that keeps no history.
 
 Any member of a Label Studio project can change or delete anybody's answers, and the community
-edition does not remember it. So each pull writes what is new as `raw/<time>.jsonl`, a task a line,
+edition does not remember it. So each pull writes what is new as a file of its own in `raw/`, a task a line,
 and nothing is ever written over. E-mail addresses do not enter it.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,10 +34,31 @@ _NAMES = {"email", "first_name", "last_name", "username", "created_username", "a
 
 @dataclass(frozen=True, slots=True)
 class _Version:
+    """One line of a pull: where it lies and what it says in short."""
+
     path: Path
     offset: int
+    name: tuple[str, str]
+    updated: str
     digest: bytes
     annotations: frozenset[str]
+
+    @classmethod
+    def of(cls, task: Task, path: Path, offset: int) -> _Version:
+        return cls(
+            path,
+            offset,
+            _name(task),
+            str(task.get("updated_at") or ""),
+            _digest(task),
+            frozenset(map(_identity, _annotations(task))),
+        )
+
+    def read(self) -> Task:
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            task: Task = json.loads(file.readline())
+            return task
 
 
 @dataclass(slots=True)
@@ -70,7 +92,7 @@ class Archive:
             left_over.unlink()
         for path in self.paths():
             for offset, task in _lines(path):
-                self._know(task, path, offset, _digest(task))
+                self._know(_Version.of(task, path, offset))
 
     def __len__(self) -> int:
         return len(self._versions)
@@ -85,25 +107,23 @@ class Archive:
         `everything` says that these are all tasks of the server, so that the others are gone.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
+        number = len(self.paths()) + 1  # the order stays right if the clock is set back
+        path = self.folder / f"{number:06d}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
         partial = path.with_suffix(".partial")
         added = Added()
-        written: list[tuple[Task, int, bytes]] = []
-        seen: set[tuple[str, str]] = set()
+        versions: list[_Version] = []
         with partial.open("wb") as file:
-            for task in self._fresh(tasks, seen, added):
-                written.append((task, file.tell(), _digest(task)))
+            for task in self._news(tasks, added, everything=everything):
+                versions.append(_Version.of(task, path, file.tell()))
                 file.write(_line(task))
-            for task in self._gone(seen) if everything else ():
-                added.gone += 1
-                written.append((task, file.tell(), _digest(task)))
-                file.write(_line(task))
-        if not written:
+            file.flush()
+            os.fsync(file.fileno())
+        if not versions:
             partial.unlink()
             return added
         partial.rename(path)
-        for task, offset, digest in written:
-            self._know(task, path, offset, digest)
+        for version in versions:
+            self._know(version)
         return added
 
     def tasks(self) -> Iterator[Task]:
@@ -113,23 +133,21 @@ class Archive:
         whose user was deleted since keeps the user whom an earlier pull saw.
         """
         for versions in self._versions.values():
-            task = _read(versions[-1])
+            task = versions[-1].read()
             if len(versions) > 1:
                 _restore_people(task, versions)
-                task["annotations"] = [*_annotations(task), *self._deleted(versions)]
+                task["annotations"] = [*(task.get("annotations") or []), *_deleted(versions)]
             yield task
 
-    def _fresh(
-        self, tasks: Iterable[object], seen: set[tuple[str, str]], added: Added
-    ) -> Iterator[Task]:
-        """Tasks without what tells people apart, if they differ from what is known of them."""
+    def _news(self, tasks: Iterable[object], added: Added, *, everything: bool) -> Iterator[Task]:
+        """What is to be written: tasks unlike what is known of them, then tasks that are gone."""
+        seen: set[tuple[str, str]] = set()
         for given in tasks:
             if not isinstance(given, dict):
                 raise AnnotationError(f"the export holds {type(given).__name__}, expected tasks")
             task = without_people(given)
             name = _name(task)
             seen.add(name)
-            self.updated = max(self.updated, str(task.get("updated_at") or ""))
             known = self._versions.get(name)
             if known and known[-1].digest == _digest(task):
                 added.same += 1
@@ -137,39 +155,38 @@ class Archive:
             added.new += known is None
             added.changed += known is not None
             yield task
+        for name, versions in self._versions.items() if everything else ():
+            if name not in seen and not (last := versions[-1].read()).get(GONE):
+                added.gone += 1
+                yield {**last, "annotations": [], "drafts": [], GONE: True}
 
-    def _gone(self, seen: set[tuple[str, str]]) -> Iterator[Task]:
-        for name, versions in self._versions.items():
-            if name not in seen:
-                last = _read(versions[-1])
-                if not last.get(GONE):
-                    yield {**last, "annotations": [], "drafts": [], GONE: True}
+    def _know(self, version: _Version) -> None:
+        self._versions[version.name].append(version)
+        self.updated = max(self.updated, version.updated)
 
-    def _deleted(self, versions: Sequence[_Version]) -> list[Task]:
-        present = set(versions[-1].annotations)
-        found: list[Task] = []
-        for version in reversed(versions[:-1]):
-            if version.annotations <= present:
-                continue
-            for annotation in _annotations(_read(version)):
-                if (identity := _identity(annotation)) not in present:
-                    present.add(identity)
-                    found.append({**annotation, DELETED: True})
-        return found
 
-    def _know(self, task: Task, path: Path, offset: int, digest: bytes) -> None:
-        ids = frozenset(map(_identity, _annotations(task)))
-        self._versions[_name(task)].append(_Version(path, offset, digest, ids))
-        self.updated = max(self.updated, str(task.get("updated_at") or ""))
+def _deleted(versions: Sequence[_Version]) -> list[Task]:
+    """Annotations of earlier versions that the last one lacks, each as it was last seen."""
+    present = set(versions[-1].annotations)
+    found: list[Task] = []
+    for version in reversed(versions[:-1]):
+        if version.annotations <= present:
+            continue
+        for annotation in _annotations(version.read()):
+            if (identity := _identity(annotation)) not in present:
+                present.add(identity)
+                found.append({**annotation, DELETED: True})
+    return found
 
 
 def _restore_people(task: Task, versions: Sequence[_Version]) -> None:
     """Fill in users that the server forgot; it writes null for every deleted user."""
     lost = {_identity(a): a for a in _annotations(task) if a.get("completed_by") is None}
     for version in versions[:-1] if lost else ():
-        for annotation in _annotations(_read(version)):
-            if (found := lost.get(_identity(annotation))) is not None:
-                found["completed_by"] = annotation.get("completed_by")
+        for annotation in _annotations(version.read()):
+            person = annotation.get("completed_by")
+            if person is not None and _identity(annotation) in lost:
+                lost[_identity(annotation)]["completed_by"] = person
 
 
 def without_people(value: Mapping[str, Any]) -> Task:
@@ -199,13 +216,6 @@ def _lines(path: Path) -> Iterator[tuple[int, Task]]:
                 raise AnnotationError(f"{path}, line {number} is damaged: {error}") from error
             yield offset, task
             offset += len(line)
-
-
-def _read(version: _Version) -> Task:
-    with version.path.open("rb") as file:
-        file.seek(version.offset)
-        task: Task = json.loads(file.readline())
-        return task
 
 
 def _line(task: Task) -> bytes:
