@@ -1,8 +1,8 @@
 """Everything that was ever pulled: an append-only copy of a server that keeps no history.
 
 Any member of a Label Studio project can change or delete anybody's answers, and the community
-edition does not remember it. So each pull writes what is new as a file of its own in `raw/`, a task a line,
-and nothing is ever written over. E-mail addresses do not enter it.
+edition does not remember it. So each pull writes what is new as a file of its own in `raw/`, a task
+a line, and nothing is ever written over. E-mail addresses do not enter it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from beholder.annotation.reading.label_studio import (
 from beholder.annotation.server.connection import Connection
 from beholder.errors import AnnotationError
 
-_IDS_IN_REQUEST = 200  # they stand in the address
 _OVERLAP = timedelta(minutes=2)
 
 
@@ -67,12 +66,8 @@ def pull(project: Project, connection: Connection, *, everything: bool = False) 
     with project.writing():
         archive = Archive(project.raw)
         everything = everything or not archive.updated
-        tasks = (
-            connection.export(number)
-            if everything
-            else _changed(connection, number, _before(archive.updated))
-        )
-        added = archive.add(tasks, everything=everything)
+        ids = None if everything else connection.changed_since(number, _before(archive.updated))
+        added = archive.add(connection.export(number, ids), everything=everything)
         return read_back(project, archive, added)
 
 
@@ -94,7 +89,7 @@ def read_back(project: Project, archive: Archive, added: Added | None = None) ->
     report = replace(report, problems=(*report.problems, *problems))
     write_records(records, report, project.folder)
     _keep_people(project, people)
-    answers = Counter(r.key for r in records if "skipped" not in r.flags)
+    answers = Counter(r.key for r in records if not r.flags & {"skipped", "deleted"})
     tally = Counter(answers.get(key, 0) for key in asked)
     return Pulled(
         tasks=dict(sorted(tally.items())),
@@ -110,12 +105,6 @@ def _number(project: Project, connection: Connection) -> int:
     if project.url != connection.url:
         raise AnnotationError(f"{project.folder} was pushed to {project.url}, not {connection.url}")
     return project.number
-
-
-def _changed(connection: Connection, number: int, since: str) -> Iterator[object]:
-    ids = connection.changed_since(number, since)
-    for start in range(0, len(ids), _IDS_IN_REQUEST):
-        yield from connection.export(number, ids[start : start + _IDS_IN_REQUEST])
 
 
 def _before(time: str) -> str:
