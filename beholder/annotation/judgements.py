@@ -17,7 +17,13 @@ from beholder.annotation.joining.aggregate import Method, aggregate
 from beholder.annotation.joining.answers import DOUBTFUL
 from beholder.annotation.joining.feedback import aggregate_ratings, write_feedback
 from beholder.annotation.joining.heatmaps import PAPER, HeatConfig
-from beholder.annotation.mapping import TaskPicture, TaskSides, read_mapping
+from beholder.annotation.mapping import (
+    AnyTask,
+    TaskPicture,
+    TaskSides,
+    read_mapping,
+    write_mapping,
+)
 from beholder.annotation.project import Project
 from beholder.annotation.records.dataset import (
     read_comparisons,
@@ -137,7 +143,9 @@ def aggregate_folder(
     unbiased: bool = False,
     notice: str = "",
 ) -> Aggregated:
-    """Write out/preferences and out/comparisons, or out/feedback and out/ratings.
+    """Write out/preferences and out/comparisons, or out/feedback and out/ratings; aggregate.json.
+
+    The mapping is kept beside them.
 
     Args:
         folder: what `pull` or `import` wrote.
@@ -179,7 +187,7 @@ def _write_preferences(
         reliability=joined.reliability,
         confusion=joined.confusion,
     )
-    return _kept(done, out)
+    return _kept(done, held.asked, out)
 
 
 def _write_feedback(
@@ -204,10 +212,13 @@ def _write_feedback(
         counted=_counted(held.records),
         rows=rows["feedback"],
     )
-    return _kept(done, out)
+    return _kept(done, held.asked, out)
 
 
-def _kept(done: Aggregated, out: Path) -> Aggregated:
+def _kept(done: Aggregated, asked: Mapping[str, AnyTask], out: Path) -> Aggregated:
+    """Write what the numbers rest on, so that `out` can be asked for its agreement too."""
+    if asked:
+        write_mapping(asked.values(), out / _MAPPING)
     text = json.dumps({**done.as_json(), "beholder": beholder.__version__}, indent=1)
     (out / "aggregate.json").write_text(text + "\n", encoding="utf-8")
     return done

@@ -103,6 +103,7 @@ def test_pairs_that_a_reward_chose_can_be_left_out(tmp_path: Path) -> None:
     write_mapping(tasks, tmp_path / "mapping.jsonl")
     aggregate_folder(tmp_path, tmp_path / "out", unbiased=True)
     assert {p.key for p in read_preferences(tmp_path / "out")} == {"asked", "drawn"}
+    assert read_judgements(tmp_path / "out").asked == read_judgements(tmp_path).asked
     assert aggregate_folder(tmp_path, tmp_path / "out").rows == 3
 
 

@@ -51,17 +51,21 @@ class Question:
 
 
 def pair_questions(pictures: Iterable[Picture]) -> list[Question]:
-    """Every two different pictures of a prompt, of two checkpoints where there is more than one."""
+    """Every two different pictures of a prompt, of two checkpoints where there is more than one.
+
+    A pair is asked once, though several checkpoints may have made the same picture.
+    """
     groups: defaultdict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         groups[picture.prompt].append(picture)
     several = len({p.checkpoint for group in groups.values() for p in group}) > 1
-    return [
+    questions = [
         Question((a, b))
         for group in groups.values()
         for a, b in combinations(sorted(group, key=lambda p: (p.checkpoint, p.file)), 2)
         if a.file != b.file and not (several and a.checkpoint == b.checkpoint)
     ]
+    return list({_shown(question): question for question in reversed(questions)}.values())[::-1]
 
 
 def picture_questions(pictures: Iterable[Picture]) -> list[Question]:
@@ -174,6 +178,10 @@ def _again(task: AnyTask, salt: str) -> AnyTask:
     if isinstance(again, TaskSides):
         return replace(again, left_is="b" if again.left_is == "a" else "a")
     return again
+
+
+def _shown(question: Question) -> Hashable:
+    return question.prompt, frozenset(p.file for p in question.pictures)
 
 
 def _groups(question: Question) -> list[Hashable]:

@@ -94,8 +94,7 @@ def plan(
         rng = np.random.default_rng([project.seed, len(known)])
         asks = _tasks(project, _choose(possible, known, project, config.count, rng), "ask", rng)
         again = repeats(asks, config.repeat_percent, project.salt, rng)
-        golden = [q for q in gold if q.key(project.salt, "gold") not in known]
-        checks = _tasks(project, golden, "gold", rng)
+        checks = _tasks(project, _unknown(gold, project, known, "gold"), "gold", rng)
         project.add_tasks(in_order(asks, again, checks, rng))
     return Planned(
         pictures=len(gathered.pictures),
@@ -113,7 +112,7 @@ def add_questions(project: Project, chosen: Sequence[Question]) -> int:
     with project.writing():
         known = project.tasks()
         rng = np.random.default_rng([project.seed, len(known)])
-        new = [q for q in chosen if q.key(project.salt) not in known]
+        new = _unknown(chosen, project, known, "ask")
         project.add_tasks(_tasks(project, new, "ask", rng))
         return len(new)
 
@@ -141,7 +140,15 @@ def _choose(
     asked = [q for q in possible if q.key(project.salt) in known]
     before = sum(task.kind == "ask" for task in known.values())
     left = None if count is None else max(count - before, 0)
-    return balanced([q for q in possible if q.key(project.salt) not in known], left, rng, asked)
+    return balanced(_unknown(possible, project, known, "ask"), left, rng, asked)
+
+
+def _unknown(
+    questions: Sequence[Question], project: Project, known: Mapping[str, AnyTask], kind: Kind
+) -> list[Question]:
+    """Questions that the project does not have as tasks of this kind, each once."""
+    by_key = {question.key(project.salt, kind): question for question in questions}
+    return [question for key, question in by_key.items() if key not in known]
 
 
 def _tasks(

@@ -49,6 +49,16 @@ def test_without_checkpoints_all_pictures_of_a_prompt_meet_but_never_themselves(
     assert found == {("0.png", "1.png"), ("0.png", "2.png"), ("1.png", "2.png")}
 
 
+def test_a_pair_is_asked_once_though_a_third_checkpoint_made_the_same_picture() -> None:
+    made = [
+        Picture("p", "x.png", "/1", "step-1"),
+        Picture("p", "y.png", "/2", "step-2"),
+        Picture("p", "x.png", "/3", "step-3"),
+    ]
+    (question,) = pair_questions(made)
+    assert question.checkpoints == ("step-1", "step-2")
+
+
 def test_a_picture_is_asked_about_once_though_two_checkpoints_made_it() -> None:
     same = [Picture("p", "x.png", "/a", "step-1"), Picture("p", "x.png", "/b", "step-2")]
     assert len(picture_questions(same)) == 1

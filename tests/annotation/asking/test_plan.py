@@ -63,7 +63,8 @@ def test_gold_and_repeats_are_of_their_kind(tmp_path: Path) -> None:
     save_picture(tmp_path / "gold" / "a.png", 77)
     save_picture(tmp_path / "gold" / "b.png", 78)
     row = {"image_a": "a.png", "image_b": "b.png", "prompt": "p", "gold_overall": "a"}
-    (tmp_path / "gold" / "gold.jsonl").write_text(json.dumps(row))
+    twice = f"{json.dumps(row)}\n{json.dumps(row)}\n"
+    (tmp_path / "gold" / "gold.jsonl").write_text(twice)
     gold = tmp_path / "gold" / "gold.jsonl"
     run(project, folders, AskConfig(repeat_percent=20, gold=gold))
     tasks = project.tasks().values()
