@@ -18,13 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from beholder._lock import only_writer
-from beholder.annotation.mapping import (
-    AnyTask,
-    TaskPicture,
-    TaskSides,
-    read_mapping,
-    write_mapping,
-)
+from beholder.annotation.forms.form import load_form
+from beholder.annotation.mapping import AnyTask, TaskPicture, write_mapping
 from beholder.errors import AnnotationError
 
 Template = Literal["pairwise", "richhf"]
@@ -113,11 +108,7 @@ class Project:
     def tasks(self) -> Mapping[str, AnyTask]:
         """Every task by its key, in the order of asking; pictures as absolute paths."""
         path = self.folder / _MAPPING
-        if not path.is_file():
-            return {}
-        if self.template == "pairwise":
-            return read_mapping(path, TaskSides)
-        return read_mapping(path, TaskPicture)
+        return load_form(self.template).read_mapping(path, None) if path.is_file() else {}
 
     def add_tasks(self, tasks: Sequence[AnyTask]) -> None:
         """Write tasks behind those of mapping.jsonl, all or none."""
