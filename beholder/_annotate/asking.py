@@ -222,8 +222,8 @@ def ask_next(
     Example: beholder annotate next judging/ --scores scores/ --reward mine --by model --count 200
     """
     from beholder.annotation.asking.next_batch import add_next_batch  # noqa: PLC0415
+    from beholder.annotation.asking.selection import SelectionConfig  # noqa: PLC0415
     from beholder.annotation.project import Project  # noqa: PLC0415
-    from beholder.annotation.selection import SelectionConfig  # noqa: PLC0415
     from beholder.tables import ScoreTable  # noqa: PLC0415
 
     config = SelectionConfig(strategy=strategy, count=count, random_share=random_share)

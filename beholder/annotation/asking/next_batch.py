@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from beholder.annotation.asking.candidates import absolute, candidates_from_table
 from beholder.annotation.asking.design import Question
 from beholder.annotation.asking.media import Picture, Refused, save_png
 from beholder.annotation.asking.plan import add_questions
-from beholder.annotation.candidates import absolute, candidates_from_table
+from beholder.annotation.asking.selection import Chosen, Selection, SelectionConfig, select
 from beholder.annotation.joining.aggregate import by_votes
 from beholder.annotation.mapping import TaskSides
 from beholder.annotation.project import Project
 from beholder.annotation.records.dataset import read_comparisons
-from beholder.annotation.selection import Chosen, Selection, SelectionConfig, select
 from beholder.errors import AnnotationError, ImageError
 from beholder.images import read_image
 from beholder.tables import ScoreTable

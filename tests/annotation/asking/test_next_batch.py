@@ -5,10 +5,10 @@ import pytest
 
 from beholder.annotation.asking.next_batch import NextBatch, add_next_batch
 from beholder.annotation.asking.plan import AskConfig, plan
+from beholder.annotation.asking.selection import SelectionConfig
 from beholder.annotation.mapping import TaskSides
 from beholder.annotation.project import Project
 from beholder.annotation.records.dataset import write_comparisons
-from beholder.annotation.selection import SelectionConfig
 from beholder.errors import AnnotationError
 from beholder.inputs import read_inputs
 from beholder.tables import ScoreTable
