@@ -97,7 +97,7 @@ People = Annotated[
     int | None, typer.Option(min=1, help="People who answer each shared task; default 3.")
 ]
 Overlap = Annotated[
-    float | None,
+    int | None,
     typer.Option(min=0, max=100, help="Share of the tasks that is shared; default 100."),
 ]
 Repeats = Annotated[

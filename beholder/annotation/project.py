@@ -51,7 +51,7 @@ class Project:
     template: Template
     title: str
     annotators: int = 3
-    overlap_percent: float = 100.0
+    overlap_percent: int = 100
     seed: int = 0
     uid: str = field(default_factory=lambda: secrets.token_hex(8))
     salt: str = field(default_factory=lambda: secrets.token_hex(16))

@@ -76,7 +76,7 @@ def test_a_project_keeps_the_settings_that_are_not_given_again(
     assert shell(*words, "--annotators", "5", "--title", "Foxes", "--dry-run") == 0
     assert shell(*words, "--overlap-percent", "20", "--dry-run") == 0
     project = Project.load(pushed)
-    assert (project.annotators, project.title, project.overlap_percent) == (5, "Foxes", 20.0)
+    assert (project.annotators, project.title, project.overlap_percent) == (5, "Foxes", 20)
 
 
 def test_a_picture_that_cannot_be_asked_about_is_exit_code_three(

@@ -49,7 +49,7 @@ def test_a_folder_tells_which_form_asked(pairs: Path, ratings: Path, tmp_path: P
 def test_a_project_says_how_many_tasks_were_meant_for_several_people(tmp_path: Path) -> None:
     rows = [comparison("k", "x", -1), comparison("k", "y", -1), comparison("l", "x", 1)]
     write_comparisons(rows, tmp_path / "comparisons")
-    project = Project(folder=tmp_path, template="pairwise", title="Foxes", overlap_percent=20.0)
+    project = Project(folder=tmp_path, template="pairwise", title="Foxes", overlap_percent=20)
     project.save()
     report = agreement_report(tmp_path)
     assert report.overlap.wanted == pytest.approx(0.2)

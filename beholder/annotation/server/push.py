@@ -185,7 +185,7 @@ def _number(project: Project, connection: Connection) -> int:
     settings = {
         "title": project.title,
         "maximum_annotations": project.annotators,
-        "overlap_cohort_percentage": round(project.overlap_percent),
+        "overlap_cohort_percentage": project.overlap_percent,
         "show_overlap_first": False,
         "show_skip_button": True,
         "enable_empty_annotation": False,

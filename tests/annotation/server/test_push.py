@@ -107,7 +107,7 @@ def test_without_tasks_there_is_nothing_to_push(tmp_path: Path) -> None:
 
 
 def test_the_server_is_told_how_many_people_answer(tmp_path: Path) -> None:
-    project = replace(asked(tmp_path, 3), annotators=5, overlap_percent=20.0)
+    project = replace(asked(tmp_path, 3), annotators=5, overlap_percent=20)
     project.save()
     memory = Memory()
     sent(project, memory, tmp_path / "files")
@@ -119,7 +119,7 @@ def test_the_server_is_told_how_many_people_answer(tmp_path: Path) -> None:
 
 
 def test_several_people_answer_repeats_and_their_originals_in_any_case(tmp_path: Path) -> None:
-    project = replace(asked(tmp_path, 10, AskConfig(repeat_percent=10)), overlap_percent=20.0)
+    project = replace(asked(tmp_path, 10, AskConfig(repeat_percent=10)), overlap_percent=20)
     project.save()
     memory = Memory()
     sent(project, memory, tmp_path / "files")
