@@ -96,6 +96,11 @@ class Project:
         write_whole(self.folder / _SETTINGS, json.dumps(settings, indent=1) + "\n")
 
     @property
+    def mark(self) -> str:
+        """What the server's project says in its description, whatever it is called."""
+        return f"beholder:{self.uid}"
+
+    @property
     def media(self) -> Path:
         """The folder of the pictures."""
         return self.folder / "media"

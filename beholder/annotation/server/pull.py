@@ -21,6 +21,7 @@ from beholder.annotation.reading.label_studio import (
     parse_tasks,
 )
 from beholder.annotation.server.connection import Connection
+from beholder.annotation.server.remote import check_server
 from beholder.errors import AnnotationError
 
 _OVERLAP = timedelta(minutes=2)
@@ -102,8 +103,7 @@ def read_back(project: Project, archive: Archive, added: Added | None = None) ->
 def _number(project: Project, connection: Connection) -> int:
     if project.number is None:
         raise AnnotationError(f"{project.folder} was not pushed yet; `beholder annotate push`")
-    if project.url != connection.url:
-        raise AnnotationError(f"{project.folder} was pushed to {project.url}, not {connection.url}")
+    check_server(project, connection)
     return project.number
 
 

@@ -17,7 +17,12 @@ from beholder.annotation.project import Project, picture_files, question_data
 from beholder.annotation.server.connection import Connection
 from beholder.annotation.server.faults import UnavailableError
 from beholder.annotation.server.ordering import order_by_confidence
-from beholder.annotation.server.remote import ONCE, delete_unanswered_copies, ensure_project
+from beholder.annotation.server.remote import (
+    ONCE,
+    check_server,
+    delete_unanswered_copies,
+    ensure_project,
+)
 from beholder.annotation.server.storage import storage_of
 from beholder.errors import AnnotationError
 
@@ -159,11 +164,8 @@ class _Remote:
 
 def _placed(project: Project, connection: Connection, pictures_at: str) -> Project:
     """The project with the server's address; AnnotationError if it was pushed to another one."""
-    if project.url and project.url != connection.url:
-        raise AnnotationError(
-            f"{project.folder} was pushed to {project.url}; use that server, "
-            f"or ask anew in another folder to use {connection.url}"
-        )
+    if project.url:
+        check_server(project, connection)
     return replace(project, url=connection.url, pictures_at=pictures_at)
 
 
@@ -192,4 +194,4 @@ def _number(project: Project, connection: Connection) -> int:
         "show_collab_predictions": False,
     }
     config = load_form(project.template).xml()
-    return ensure_project(connection, f"beholder:{project.uid}", config, settings)
+    return ensure_project(connection, project.mark, config, settings)

@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from beholder.annotation.project import Project
 from beholder.annotation.server.connection import Connection
+from beholder.errors import AnnotationError
 
 ONCE = {"max_retries": 0, "timeout": 600}
 """For requests that may be done although the answer says otherwise, and may take long."""
+
+
+def check_server(project: Project, connection: Connection) -> None:
+    """Raise AnnotationError unless this is the server that the project was pushed to.
+
+    Its address may have changed, as when a local server is started on another port.
+    """
+    if project.url == connection.url:
+        return
+    found = connection.find_project(project.mark)
+    if found is None or found != project.number:
+        raise AnnotationError(
+            f"{project.folder} was pushed to {project.url}; use that server, "
+            f"or ask anew in another folder to use {connection.url}"
+        )
 
 
 def ensure_project(

@@ -111,7 +111,7 @@ class Upload(Storage):
     def serve(self, files: Sequence[str], number: int, progress: Progress) -> Mapping[str, str]:
         media = ensure_project(
             self._connection,
-            f"beholder:{self._project.uid}:pictures",
+            f"{self._project.mark}:pictures",
             _ONE_PICTURE,
             {"title": f"{self._project.title[:38]} (pictures)"},
         )

@@ -6,7 +6,6 @@ Pick-a-Pic v1, which gives both. The hub's repository holds the same rows with b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from beholder._prompt_files import PromptOf, prompts_for
+from beholder.annotation.forms.words import richhf_spans
 from beholder.annotation.sources._cells import LeftOutError, Row
 from beholder.annotation.sources._example import read_example
 from beholder.annotation.sources._place import inside, open_place, parquet_rows
@@ -46,7 +46,6 @@ _MAPS = {"implausibility": "artifact_map", "misalignment": "misalignment_map"}
 _LABELS = "prompt_misalignment_label"
 _TEXTS = ("filename", _LABELS)
 _COLUMNS = (*_TEXTS, *_SCORES.values(), *_MAPS.values(), "image", "prompt", "caption")
-_WORD = re.compile(r'[^,.?!":; ]+')
 _ANNOTATORS = 3
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _PICKAPIC = "yuvalkirstain/pickapic_v1"
@@ -208,23 +207,21 @@ def _heatmap(row: Row, column: str) -> UInt8[Tensor, "h w"]:
 
 
 def _words(row: Row, reading: Reading) -> Sequence[WordLabel]:
-    """The words of the prompt with their labels; none, and a note, if they do not fit.
-
-    The published tokenisation: whatever stands between , . ? ! " : ; and spaces is a word.
-    """
+    """The words of the prompt with their labels; none, and a note, if they do not fit."""
     labels = row.text(_LABELS).split()
     if not set(labels) <= {"0", "1"}:
         raise LeftOutError(f"{_LABELS} holds other labels than 0 and 1", " ".join(labels))
     if not row.cells["prompt"]:
         reading.tally.note(row.at, NO_PROMPT)
         return ()
-    words = list(_WORD.finditer(row.text("prompt")))
-    if len(words) != len(labels):
+    prompt = row.text("prompt")
+    spans = richhf_spans(prompt)
+    if len(spans) != len(labels):
         reading.tally.note(row.at, UNLIKE_PROMPT)
         return ()
     return [
-        WordLabel(word.group(), word.start(), word.end(), float(label == "0"))
-        for word, label in zip(words, labels, strict=True)
+        WordLabel(prompt[start:end], start, end, float(label == "0"))
+        for (start, end), label in zip(spans, labels, strict=True)
     ]
 
 
