@@ -66,6 +66,14 @@ def kill(server: LocalServer) -> None:
     os.kill(server.pid, signal.SIGKILL)
 
 
+def kill_under_way(server: LocalServer) -> threading.Timer:
+    """Kill it in a second, and let it do nothing until then: the next request is lost."""
+    os.kill(server.pid, signal.SIGSTOP)
+    timer = threading.Timer(1.0, kill, [server])
+    timer.start()
+    return timer
+
+
 def revive(server: LocalServer) -> LocalServer:
     deadline = time.monotonic() + 60
     while True:
@@ -142,14 +150,16 @@ def test_a_killed_server_costs_no_task_and_no_row(
     monkeypatch.setattr(pushing, "_TASKS_IN_REQUEST", 30)
     place = f"shared:{server.files}"
     done: list[int] = []
+    dying: list[threading.Timer] = []
 
     def kill_midway(count: int) -> None:
         done.append(count)
-        if sum(done) > 120 + 50:  # all pictures and some of the 120 tasks
-            kill(server)
+        if sum(done) > 120 + 50 and not dying:  # all pictures and some of the 120 tasks
+            dying.append(kill_under_way(server))
 
     with connect(server.url, server.token) as owner, pytest.raises(AnnotationError) as failure:
         push(project, owner, place, progress=kill_midway)
+    dying[0].join()
     assert "\n" not in str(failure.value)
     assert server.token not in str(failure.value)
 
@@ -165,9 +175,7 @@ def test_a_killed_server_costs_no_task_and_no_row(
         for copies in list(ids.values())[:20]:
             answer(owner, copies[0], choices(dict.fromkeys(CONTROLS, "left")))
 
-        os.kill(server.pid, signal.SIGSTOP)  # so that the request is under way when it dies
-        timer = threading.Timer(1.0, kill, [server])
-        timer.start()
+        timer = kill_under_way(server)
         with pytest.raises(AnnotationError) as failure:
             pull(project, owner)
         timer.join()
