@@ -138,7 +138,7 @@ def aggregate(
 
 @app.command()
 def source(
-    name: Annotated[str, typer.Argument(help="pickapic, hpdv2, hpdv3, imagerewarddb, richhf18k.")],
+    name: Annotated[str, typer.Argument(help="Such as hpdv2; an unknown name lists all.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the data sets.")],
     place: Annotated[
         str | None, typer.Option("--from", help="A local folder or a hub repository.")
