@@ -85,6 +85,11 @@ def aggregate_text(done: Aggregated, out: Path) -> str:
         f"{out / done.kind}: {done.rows} rows of {done.counted} judgements that count; "
         f"{done.judgements - done.counted} do not"
     ]
+    if done.copies:
+        lines.append(
+            f"  {done.copies} pictures are named by their copies; the originals are gone, changed "
+            "or inside a data set"
+        )
     for aspect, people in done.reliability.items():
         shown = ", ".join(f"{name} {value:.2f}" for name, value in sorted(people.items()))
         lines.append(f"  {aspect}: {shown}")

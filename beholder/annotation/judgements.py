@@ -9,7 +9,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import beholder
@@ -24,6 +24,7 @@ from beholder.annotation.mapping import (
     read_mapping,
     write_mapping,
 )
+from beholder.annotation.originals import find_originals
 from beholder.annotation.project import Project
 from beholder.annotation.records.dataset import (
     read_comparisons,
@@ -89,6 +90,7 @@ class Aggregated:
         method: how people were joined, in one sentence.
         judgements: records, flagged or not; `counted` of them count.
         rows: pairs or pictures with an answer.
+        copies: pictures named by the copy that was judged; see `beholder.annotation.originals`.
         reliability, confusion: as in `WeightedPreferences`; empty for votes and ratings.
     """
 
@@ -97,6 +99,7 @@ class Aggregated:
     judgements: int
     counted: int
     rows: int
+    copies: int = 0
     reliability: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confusion: Mapping[str, Mapping[str, Sequence[Sequence[float]]]] = field(default_factory=dict)
 
@@ -145,7 +148,7 @@ def aggregate_folder(
 ) -> Aggregated:
     """Write out/preferences and out/comparisons, or out/feedback and out/ratings; aggregate.json.
 
-    The mapping is kept beside them.
+    Pictures have their own names where they still lie there unchanged. The mapping is kept too.
 
     Args:
         folder: what `pull` or `import` wrote.
@@ -161,12 +164,17 @@ def aggregate_folder(
         ConfigError: if ratings are to be joined by a method for pairs.
     """
     held = read_judgements(folder)
-    if isinstance(held, Comparisons):
-        held = held.unbiased() if unbiased else held
-        return _write_preferences(held, out, method, embed=embed, notice=notice)
-    if method != "votes":
+    if isinstance(held, Ratings) and method != "votes":
         raise ConfigError(f"ratings are averaged; method {method!r} is for pairs")
-    return _write_feedback(held, out, heat, embed=embed, notice=notice)
+    originals = find_originals(held.asked.values())
+    if isinstance(held, Ratings):
+        rated = Ratings([originals.named(r) for r in held.records], held.asked)
+        done = _write_feedback(rated, out, heat, embed=embed, notice=notice)
+    else:
+        held = held.unbiased() if unbiased else held
+        compared = Comparisons([originals.named(r) for r in held.records], held.asked)
+        done = _write_preferences(compared, out, method, embed=embed, notice=notice)
+    return _kept(replace(done, copies=len(originals.lost)), held.asked, out)
 
 
 def _write_preferences(
@@ -178,7 +186,7 @@ def _write_preferences(
     notice = _notice(notice, _METHODS[method], alphas)
     write_comparisons(held.records, out / "comparisons", notice=notice)
     write_preferences(joined.preferences, out / "preferences", embed=embed, notice=notice)
-    done = Aggregated(
+    return Aggregated(
         kind="preferences",
         method=_METHODS[method],
         judgements=len(held.records),
@@ -187,7 +195,6 @@ def _write_preferences(
         reliability=joined.reliability,
         confusion=joined.confusion,
     )
-    return _kept(done, held.asked, out)
 
 
 def _write_feedback(
@@ -205,14 +212,13 @@ def _write_feedback(
             yield one
 
     write_feedback(counted(), out / "feedback", embed=embed, notice=notice)
-    done = Aggregated(
+    return Aggregated(
         kind="feedback",
         method=str(heat),
         judgements=len(held.records),
         counted=_counted(held.records),
         rows=rows["feedback"],
     )
-    return _kept(done, held.asked, out)
 
 
 def _kept(done: Aggregated, asked: Mapping[str, AnyTask], out: Path) -> Aggregated:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from beholder.errors import AnnotationError, ImageError
@@ -89,21 +91,29 @@ def gather(
     return Gathered(list(pictures), refused)
 
 
-def save_png(pixels: Tensor, folder: Path) -> str:
-    """The name of a PNG of uint8 pixels (3, h, w) in `folder`, which says what it shows.
+def png_name(pixels: Tensor) -> str:
+    """The file name of uint8 pixels (3, h, w): a hash of their size and values."""
+    shown = _channels_last(pixels)
+    digest = hashlib.sha256(f"{shown.shape}".encode() + shown.tobytes()).hexdigest()
+    return f"{digest[:24]}.png"
 
-    The name is a hash of size and pixels; a file of that name is not written again.
-    """
+
+def save_png(pixels: Tensor, folder: Path) -> str:
+    """The `png_name` of a PNG in `folder`; a file of that name is not written again."""
     from PIL import Image  # noqa: PLC0415
 
-    shown = pixels.permute(1, 2, 0).contiguous().numpy()
-    name = f"{hashlib.sha256(f'{shown.shape}'.encode() + shown.tobytes()).hexdigest()[:24]}.png"
+    name = png_name(pixels)
     path = folder / name
     if not path.is_file():
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        Image.fromarray(shown).save(partial, "PNG", compress_level=4)
+        Image.fromarray(_channels_last(pixels)).save(partial, "PNG", compress_level=4)
         partial.replace(path)
     return name
+
+
+def _channels_last(pixels: Tensor) -> npt.NDArray[np.uint8]:
+    shown: npt.NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().numpy()
+    return shown
 
 
 def _read(inputs: Inputs, media: Path, by: str | None, name: str) -> Iterator[Picture | Refused]:
