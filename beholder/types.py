@@ -10,6 +10,7 @@ from itertools import combinations
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 from beholder.errors import DataError
 
@@ -76,6 +77,7 @@ class Scores:
         maps: named heatmaps in [0, 1], such as "implausibility"; may be empty.
         words: for each picture the words of its prompt; may be empty.
         errors: row -> why that picture could not be scored; its scores are NaN.
+        sizes: height and width of each picture, for `picture_maps`; may be empty.
     """
 
     total: Float[Tensor, " b"]
@@ -83,9 +85,26 @@ class Scores:
     maps: Mapping[str, Float[Tensor, "b h w"]] = field(default_factory=dict)
     words: Sequence[Sequence[WordLabel]] = ()
     errors: Mapping[int, str] = field(default_factory=dict)
+    sizes: Sequence[tuple[int, int]] = ()
 
     def __len__(self) -> int:
         return len(self.total)
+
+    def picture_maps(self, row: int) -> dict[str, Float[Tensor, "h w"]]:
+        """The maps of one picture at its own size; gradients pass.
+
+        `maps` hold all pictures at the resolution at which the reward draws them. Raises DataError
+        if the sizes are not known.
+        """
+        if not self.sizes:
+            raise DataError("these scores do not know their pictures' sizes")
+        size = list(self.sizes[row])
+        return {
+            kind: functional.interpolate(
+                maps[row][None, None], size, mode="bilinear", align_corners=False, antialias=True
+            )[0, 0]
+            for kind, maps in self.maps.items()
+        }
 
     def detach(self) -> Scores:
         """The same numbers on the CPU in float32, without gradient."""
@@ -94,7 +113,8 @@ class Scores:
             return {name: value.detach().float().cpu() for name, value in values.items()}
 
         total = self.total.detach().float().cpu()
-        return Scores(total, plain(self.aspects), plain(self.maps), self.words, self.errors)
+        maps = plain(self.maps)
+        return Scores(total, plain(self.aspects), maps, self.words, self.errors, self.sizes)
 
     @staticmethod
     def concatenate(parts: Sequence[Scores]) -> Scores:
@@ -130,6 +150,9 @@ class Scores:
                 for at, p in zip(offsets, parts, strict=False)
                 for row, why in p.errors.items()
             },
+            sizes=tuple(size for p in parts for size in p.sizes)
+            if all(len(p.sizes) == len(p) for p in parts)
+            else (),
         )
 
 

@@ -123,3 +123,21 @@ def test_a_rating_refuses_values_and_spans_that_cannot_be() -> None:
 def test_feedback_refuses_a_value_that_is_no_share() -> None:
     with pytest.raises(DataError, match=r"feedback 'q' overall is nan, expected a number in"):
         Feedback(key="q", prompt="a fox", image="a", values={"overall": float("nan")})
+
+
+def test_the_maps_of_a_picture_come_at_its_own_size_and_keep_their_mean() -> None:
+    ramp = torch.linspace(0, 1, 16).reshape(1, 4, 4)
+    scores = Scores(torch.zeros(1), maps={"implausibility": ramp}, sizes=((8, 12),))
+    (found,) = scores.picture_maps(0).values()
+    assert found.shape == (8, 12)
+    torch.testing.assert_close(found.mean(), ramp.mean())
+
+
+def test_maps_without_sizes_say_so() -> None:
+    with pytest.raises(DataError, match="sizes"):
+        Scores(torch.zeros(1), maps={"implausibility": torch.zeros(1, 4, 4)}).picture_maps(0)
+
+
+def test_sizes_stay_with_their_rows() -> None:
+    parts = [Scores(torch.zeros(1), sizes=((3, 4),)), Scores(torch.zeros(1), sizes=((5, 6),))]
+    assert Scores.concatenate(parts).sizes == ((3, 4), (5, 6))

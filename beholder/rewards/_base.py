@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, cast, final
 
@@ -91,7 +91,8 @@ class Reward(nn.Module, ABC):
         for row, text in enumerate(texts):
             if why := prompt_fault(text):
                 raise DataError(f"prompt {row}: {why}")
-        return self.score_prepared(self.preprocess(pixels), texts)
+        scores = self.score_prepared(self.preprocess(pixels), texts)
+        return replace(scores, sizes=(_size(pixels),) * len(pixels))
 
     @final
     @torch.no_grad()
@@ -152,7 +153,8 @@ class Reward(nn.Module, ABC):
             [self.preprocess(cast("Tensor", rows[k])[None].to(self.device)) for k in good]
         )
         scores = self.score_prepared(pixels, [prompts[k] for k in good]).detach()
-        return self._scatter(scores, good, len(rows), errors)
+        sizes = tuple((0, 0) if isinstance(row, ImageError) else _size(row) for row in rows)
+        return replace(self._scatter(scores, good, len(rows), errors), sizes=sizes)
 
     @final
     @property
@@ -204,7 +206,8 @@ class Reward(nn.Module, ABC):
 
     def _empty(self, rows: int = 0, errors: Mapping[int, str] | None = None) -> Scores:
         nothing = torch.full((rows,), math.nan)
-        return Scores(nothing, {a: nothing.clone() for a in self.card.aspects}, errors=errors or {})
+        aspects = {a: nothing.clone() for a in self.card.aspects}
+        return Scores(nothing, aspects, errors=errors or {}, sizes=((0, 0),) * rows)
 
     def _scatter(
         self, scores: Scores, good: list[int], rows: int, errors: dict[int, str]
@@ -227,6 +230,10 @@ class Reward(nn.Module, ABC):
             words=tuple(words),
             errors=errors,
         )
+
+
+def _size(picture: Tensor) -> tuple[int, int]:
+    return int(picture.shape[-2]), int(picture.shape[-1])
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from statistics import fmean
 from jaxtyping import UInt8
 from torch import Tensor
 
-from beholder.annotation.forms.words import label_words
 from beholder.annotation.joining.answers import DOUBTFUL
 from beholder.annotation.joining.heatmaps import PAPER, HeatConfig, heatmap
 from beholder.annotation.records.card import FeedbackTally
@@ -20,6 +19,7 @@ from beholder.annotation.records.parquet import Columns, Row, items, read_rows, 
 from beholder.errors import DataError, ImageError
 from beholder.images import read_image
 from beholder.types import MAPS, RATED, Feedback, Rating, WordLabel
+from beholder.words import label_words
 
 _COLUMNS: Columns = {
     "key": "string",

@@ -16,7 +16,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from beholder._prompt_files import PromptOf, prompts_for
-from beholder.annotation.forms.words import richhf_spans
 from beholder.annotation.sources._cells import LeftOutError, Row
 from beholder.annotation.sources._example import read_example
 from beholder.annotation.sources._place import inside, open_place, parquet_rows
@@ -33,6 +32,7 @@ from beholder.annotation.sources.pickapic import look_up
 from beholder.errors import DataError, ImageError
 from beholder.images import read_image
 from beholder.types import Feedback, WordLabel
+from beholder.words import richhf_spans
 
 Cells = Mapping[str, object]
 

@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from beholder.annotation.forms.words import label_words
 from beholder.annotation.joining.answers import DOUBTFUL
 from beholder.annotation.joining.heatmaps import HeatConfig, annotator_map
 from beholder.annotation.mapping import Kind, TaskPicture
@@ -25,6 +24,7 @@ from beholder.annotation.trust.quality import UNKNOWN
 from beholder.annotation.trust.raters import RaterReport, RatingEvidence
 from beholder.annotation.trust.speed import Pace
 from beholder.types import MAPS, RATED, Point, Rating
+from beholder.words import label_words
 
 _DRAWS = 1000
 _GRID = (64, 64)

@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from beholder._page.document import TONES
 from beholder._page.wording import visible
-from beholder.annotation.forms.words import label_words
 from beholder.annotation.joining.heatmaps import PAPER
 from beholder.types import MAPS, Rating
+from beholder.words import label_words
 
 
 def points_overlay(ratings: Sequence[Rating], width: int, height: int) -> Markup:

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from beholder.annotation.forms.words import label_words, richhf_spans, word_spans
+from beholder.words import label_words, richhf_spans, word_spans
 
 
 def words(prompt: str) -> list[str]:
