@@ -10,10 +10,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from beholder._page import plots
 from beholder._page.thumbnails import thumbnail
 from beholder._page.wording import number, percent, shorten, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 TONES = 8
@@ -71,35 +75,37 @@ def render_page(
         names: what has a colour of its own, such as aspects, in the order of the colours.
         values: what the templates know by name, beside the page.
     """
+    tones = {name: k % TONES for k, name in enumerate(names)}
+    environment = template_environment(templates)
+    environment.filters["tone"] = lambda name: f"tone-{tones.get(name, TONES - 1)}"
+    environment.globals |= {"plots": plots, "Axis": plots.Axis, "thumbnail": thumbnail}
+    return environment.get_template("page.html.j2").render(page=page, **values)
+
+
+def template_environment(*folders: Path) -> Environment:
+    """What fills templates of these folders and of this one; every text in them is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
     environment = Environment(
-        loader=FileSystemLoader([templates, TEMPLATES]),
+        loader=FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         finalize=visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    tones = {name: k % TONES for k, name in enumerate(names)}
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "shorten": shorten,
-        "tone": lambda name: f"tone-{tones.get(name, TONES - 1)}",
-    }
-    environment.globals |= {"plots": plots, "Axis": plots.Axis, "thumbnail": thumbnail}
-    return environment.get_template("page.html.j2").render(page=page, **values)
+    environment.filters |= {"number": number, "percent": percent, "shorten": shorten}
+    return environment
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """The path of the file, which holds the whole text, or what it held before if that fails."""
+def write_whole(path: Path, contents: str | bytes) -> Path:
+    """The path of the file, which holds the whole contents, or what it held before on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     part = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(contents.encode() if isinstance(contents, str) else contents)
         part.chmod(0o644)
         part.replace(path)
     finally:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
+from typing import TypeVar
+
+from beholder.types import WordLabel, WordRelevance
+
+Word = TypeVar("Word", WordLabel, WordRelevance)
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
@@ -46,3 +52,17 @@ def _spelt(character: str) -> str:
 def shorten(text: str, length: int) -> str:
     """At most `length` characters, the last an ellipsis if something was cut."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def pieces(prompt: str, words: Iterable[Word]) -> list[tuple[str, Word | None]]:
+    """The prompt cut at its words, in order; what lies between words has none. Nothing is lost."""
+    found: list[tuple[str, Word | None]] = []
+    at = 0
+    for word in sorted(words, key=lambda word: word.start):
+        if word.start > at:
+            found.append((prompt[at : word.start], None))
+        found.append((prompt[max(word.start, at) : word.end], word))
+        at = max(at, word.end)
+    if at < len(prompt):
+        found.append((prompt[at:], None))
+    return found

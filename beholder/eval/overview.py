@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from beholder.errors import ConfigError, ImageError
 from beholder.eval.preference import Evaluation, ProtocolName, evaluate
@@ -16,8 +18,10 @@ from beholder.eval.report import (
     ExplainedPicture,
     FilterSummary,
     Fit,
+    PictureFeedback,
     RankRow,
     Report,
+    ScoredPicture,
     disagreements,
     report_from_table,
 )
@@ -27,6 +31,8 @@ from beholder.tables import ScoreTable, unknown
 from beholder.types import Explanation, Preference
 
 Explain = Callable[[ImageSource, str], Sequence[Explanation]]
+ExplainFeedback = Callable[[ImageSource, str], PictureFeedback]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +108,30 @@ def explained(report: Report, explain: Explain, *, fit: Fit, count: int = 2) -> 
     says how that reward fits a picture into its square. A picture that cannot be read any more is
     left out; its card says why.
     """
-    found = []
+    shown = [
+        ExplainedPicture(image=p.image, prompt=p.prompt, explanations=seen, fit=fit)
+        for p, seen in _asked(report, explain, count)
+    ]
+    return replace(report, explanations=shown)
+
+
+def with_feedback(report: Report, explain_feedback: ExplainFeedback, *, count: int = 2) -> Report:
+    """The report with what is wrong where in its `count` best and worst pictures.
+
+    `explain_feedback` gives the feedback on one picture and its prompt, such as
+    `PictureFeedback.of` of a reward's scores. A picture that cannot be read or scored any more is
+    left out; its card says why.
+    """
+    return replace(report, feedback=[said for _, said in _asked(report, explain_feedback, count)])
+
+
+def _asked(
+    report: Report, ask: Callable[[ImageSource, str], Found], count: int
+) -> Iterator[tuple[ScoredPicture, Found]]:
+    """The best and worst pictures with what a reward answers; without those it cannot read."""
     for picture in (*report.best[:count], *report.worst[:count]):
-        try:
-            seen = explain(picture.image, picture.prompt)
-        except ImageError:
-            continue
-        found.append(
-            ExplainedPicture(image=picture.image, prompt=picture.prompt, explanations=seen, fit=fit)
-        )
-    return replace(report, explanations=found)
+        with suppress(ImageError):
+            yield picture, ask(picture.image, picture.prompt)
 
 
 def not_told_apart(ranking: Ranking) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a reward: accuracy, ranking, pictures, disagreements, masks.
+"""One self-contained HTML page about a reward: accuracy, ranking, pictures, masks, faults.
 
 The page asks nothing of the network, runs no script and opens from any folder.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from beholder._page.document import write_whole
+from beholder._page.feedback import PictureFeedback as PictureFeedback
 from beholder._page.thumbnails import Fit as Fit
 from beholder.errors import DataError
 from beholder.eval._report.page import render
@@ -32,6 +33,9 @@ METHODS: Mapping[str, str] = {
     "mps": (
         "MPS: S. Zhang et al., Learning Multi-dimensional Human Preference for Text-to-Image "
         "Generation, CVPR 2024."
+    ),
+    "richhf": (
+        "RichHF: Y. Liang et al., Rich Human Feedback for Text-to-Image Generation, CVPR 2024."
     ),
     "bradley-terry": (
         "Strength: R. A. Bradley and M. E. Terry, Rank Analysis of Incomplete Block Designs, "

@@ -103,3 +103,8 @@ def test_a_file_is_written_whole_or_not_at_all(
         write_whole(path, "new\n")
     assert path.read_text() == "old\n"
     assert [entry.name for entry in path.parent.iterdir()] == ["page.html"]
+
+
+def test_bytes_and_text_are_written_as_they_are(tmp_path: Path) -> None:
+    assert write_whole(tmp_path / "a.png", b"\x89PNG\r\n\xff").read_bytes() == b"\x89PNG\r\n\xff"
+    assert write_whole(tmp_path / "a.html", "é\n").read_bytes() == b"\xc3\xa9\n"

@@ -8,7 +8,17 @@ import torch
 from PIL import Image
 
 from beholder._page import thumbnails
-from beholder._page.thumbnails import Missing, Thumbnail, heat, overlay, squared, thumbnail
+from beholder._page.thumbnails import (
+    FAULTS,
+    Missing,
+    Thumbnail,
+    fault_overlay,
+    fault_picture,
+    heat,
+    overlay,
+    squared,
+    thumbnail,
+)
 
 
 def opened(uri: str) -> Image.Image:
@@ -98,3 +108,36 @@ def test_heat_passes_through_its_stops() -> None:
     for level, colour in thumbnails.HEAT:
         assert heat(level) == colour
     assert heat(0.15) == (42, 16, 69, 152)
+
+
+def test_faults_have_the_same_colour_on_every_map() -> None:
+    alone = fault_picture(torch.tensor([[0.5]]), (1, 1)).convert("RGBA")
+    beside = fault_picture(torch.tensor([[0.5, 1.0]]), (2, 1)).convert("RGBA")
+    assert alone.getpixel((0, 0)) == beside.getpixel((0, 0)) == heat(128 / 255, FAULTS)
+
+
+def test_a_map_without_faults_is_transparent_and_more_fault_is_more_opaque() -> None:
+    clear = opened(fault_overlay(torch.zeros(3, 5), (50, 30))).convert("RGBA")
+    assert clear.size == (50, 30)
+    assert clear.getchannel("A").getextrema() == (0, 0)
+    opacities = [heat(level / 255, FAULTS)[3] for level in range(256)]
+    assert opacities == sorted(opacities)
+    assert opacities[-1] == round(0.85 * 255)
+
+
+def lightness(red: int, green: int, blue: int) -> float:
+    """OKLab's L (B. Ottosson, 2020) of an sRGB colour."""
+    r, g, b = (
+        c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4
+        for c in (red, green, blue)
+    )
+    long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
+    medium = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
+    short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
+    return float(0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short)
+
+
+def test_the_lightness_of_faults_rises_evenly() -> None:
+    found = [lightness(*colour[:3]) for _, colour in FAULTS]
+    expected = [0.32 + 0.61 * stop for stop, _ in FAULTS]
+    assert found == pytest.approx(expected, abs=0.005)

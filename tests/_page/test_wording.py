@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from beholder._page.wording import number, percent, shorten, visible
+from beholder._page.wording import number, percent, pieces, shorten, visible
+from beholder.types import WordLabel
 
 
 def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
@@ -36,3 +37,10 @@ def test_other_scripts_and_emoji_stay_as_they_are() -> None:
 def test_long_text_is_cut_with_an_ellipsis() -> None:
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abc defg", 5) == "abc…"
+
+
+def test_a_prompt_is_cut_at_its_words_in_order_and_nothing_is_lost() -> None:
+    fox, red = WordLabel("fox", 8, 11, 0.8), WordLabel("red", 3, 6, 0.2)
+    expected = [(" a ", None), ("red", red), ("  ", None), ("fox", fox), ("!", None)]
+    assert pieces(" a red  fox!", [fox, red]) == expected
+    assert pieces("", []) == []

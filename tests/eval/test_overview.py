@@ -6,11 +6,12 @@ import torch
 from PIL import Image
 
 from beholder.errors import ConfigError
-from beholder.eval.overview import Overview, explained, not_told_apart, overview
+from beholder.eval.overview import Overview, explained, not_told_apart, overview, with_feedback
 from beholder.eval.ranking import rank
-from beholder.images import read_image
+from beholder.eval.report import PictureFeedback
+from beholder.images import ImageSource, read_image
 from beholder.tables import ScoreTable
-from beholder.types import Explanation, Preference
+from beholder.types import Explanation, Preference, Scores
 
 CONFIG = {"reward": "mps", "weights": "abc", "beholder": "0", "alpha": "white"}
 MODELS = {"good": 3.0, "fair": 2.0, "poor": 1.0}
@@ -82,6 +83,21 @@ def test_pictures_that_can_still_be_read_are_explained(table: ScoreTable, tmp_pa
     expected = [report.best[1], *report.worst[:2]]
     assert [picture.image for picture in shown] == [picture.image for picture in expected]
     assert {picture.fit for picture in shown} == {"squash"}
+
+
+def test_the_best_and_worst_pictures_that_can_be_scored_show_what_is_wrong_where(
+    table: ScoreTable,
+) -> None:
+    report = overview(table, "mine")
+    lost = report.worst[0]
+
+    def explain_feedback(image: ImageSource, prompt: str) -> PictureFeedback:
+        errors = {0: "truncated: it ends early"} if image == lost.image else {}
+        return PictureFeedback.of(image, prompt, Scores(torch.tensor([0.5]), errors=errors))
+
+    shown = with_feedback(report, explain_feedback, count=2).feedback
+    expected = [*report.best[:2], report.worst[1]]
+    assert [(s.image, s.prompt) for s in shown] == [(p.image, p.prompt) for p in expected]
 
 
 def test_an_unknown_reward_or_column_is_named(table: ScoreTable) -> None:

@@ -14,6 +14,7 @@ from beholder.eval.report import (
     AccuracyRow,
     Disagreement,
     FilterSummary,
+    PictureFeedback,
     RankRow,
     Report,
     ScoredPicture,
@@ -21,6 +22,7 @@ from beholder.eval.report import (
     report_from_table,
     write_report,
 )
+from beholder.types import WordLabel
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>' & {{ 7 * 7 }} \x07\u202e\ud800"
 PIXELS = torch.zeros(3, 8, 8, dtype=torch.uint8)
@@ -70,6 +72,15 @@ def hostile_report() -> Report:
                 prompt=HOSTILE, first=PIXELS, second=PIXELS, people={HOSTILE: 1.0}, model={}
             )
         ],
+        feedback=[
+            PictureFeedback(
+                image=PIXELS,
+                prompt=HOSTILE,
+                scores={HOSTILE: 0.5},
+                maps={HOSTILE: torch.ones(2, 2)},
+                words=[WordLabel(HOSTILE, 0, len(HOSTILE), 1.0)],
+            )
+        ],
         distributions={HOSTILE: {HOSTILE: [1.0, 2.0]}},
         filtered=FilterSummary(rule=HOSTILE, kept=1, dropped=2, reasons={HOSTILE: 2}),
         unread=[Unread(name=HOSTILE, code=HOSTILE, reason=HOSTILE)],
@@ -82,7 +93,8 @@ def test_no_text_of_the_user_becomes_markup(tmp_path: Path) -> None:
     page = Page(write_report(hostile_report(), tmp_path / "report.html"))
     assert page.all("script") == []
     assert not any("onerror" in attributes for _, attributes in page.elements)
-    assert {str(img["src"]).partition(";")[0] for img in page.all("img")} == {"data:image/webp"}
+    kinds = {str(img["src"]).partition(";")[0] for img in page.all("img")}
+    assert kinds == {"data:image/webp", "data:image/png"}
     assert "{{ 7 * 7 }}" in page.text
     assert not set(page.text) & {"\x07", "\u202e", "\ud800"}
     assert "\\x07\\u202e\\ud800" in page.text
@@ -100,7 +112,8 @@ def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
     ]
     assert addresses
     assert all(address.startswith(("data:", "#")) for address in addresses)
-    style = (TEMPLATES / "report.css").read_text() + (SHARED / "page.css").read_text()
+    sheets = (TEMPLATES / "report.css", SHARED / "page.css", SHARED / "feedback.css")
+    style = "".join(sheet.read_text() for sheet in sheets)
     assert "url(" not in style
     assert "@import" not in style
 

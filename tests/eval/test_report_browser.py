@@ -43,7 +43,7 @@ def test_the_page_opens_without_a_complaint_or_a_request(page: Path, browser: Br
     schemes = {address.partition(":")[0] for address in browser.requested()}
     assert schemes == {"file", "data"}
     assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-    assert browser.evaluate("document.querySelectorAll('section').length") == 8
+    assert browser.evaluate("document.querySelectorAll('section').length") == 9
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -10,10 +10,10 @@ from pathlib import Path
 from beholder._page import plots
 from beholder._page.document import Figure, Page, render_page
 from beholder._page.thumbnails import overlay
-from beholder._page.wording import number
+from beholder._page.wording import number, pieces
 from beholder.eval._report.shown import AccuracyRow, Report
 from beholder.eval._report.wording import headline, summary
-from beholder.types import ASPECTS, Explanation
+from beholder.types import ASPECTS, Explanation, WordRelevance
 
 TEMPLATES = Path(__file__).parent / "templates"
 UNREAD_NAMED = 200
@@ -46,6 +46,7 @@ def frame(report: Report) -> Page:
         "pictures": ("Best and worst pictures", report.best or report.worst),
         "disagreements": (f"Where {report.judges} and model disagree", report.disagreements),
         "masks": ("What each condition sees", report.explanations),
+        "faults": ("What is wrong where", report.feedback),
         "distributions": ("Score distributions", report.distributions),
         "filter": ("Filter", report.filtered),
         "unread": ("Pictures without a score", report.unread),
@@ -105,16 +106,15 @@ def prompt_pieces(prompt: str, explanation: Explanation) -> list[tuple[str, floa
 
     `kept` is None for what lies between words. Relevance is divided by the prompt's highest.
     """
-    pieces: list[tuple[str, float, bool | None]] = []
-    at = 0
     highest = max((word.relevance for word in explanation.words), default=0.0)
-    for word in sorted(explanation.words, key=lambda word: word.start):
-        if word.start > at:
-            pieces.append((prompt[at : word.start], 0.0, None))
-        share = max(word.relevance, 0.0) / highest if highest > 0 else 0.0
-        pieces.append((prompt[max(word.start, at) : word.end], round(share, 3), word.kept))
-        at = max(at, word.end)
-    return [*pieces, (prompt[at:], 0.0, None)] if at < len(prompt) else pieces
+
+    def share(word: WordRelevance) -> float:
+        return round(max(word.relevance, 0.0) / highest, 3) if highest > 0 else 0.0
+
+    return [
+        (text, 0.0, None) if word is None else (text, share(word), word.kept)
+        for text, word in pieces(prompt, explanation.words)
+    ]
 
 
 def _by_aspect(rows: Iterable[AccuracyRow]) -> dict[str, list[AccuracyRow]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from beholder._page.feedback import PictureFeedback
 from beholder._page.thumbnails import Fit
 from beholder.errors import DataError
 from beholder.images import ImageSource
@@ -180,6 +181,7 @@ class Report:
         best, worst: pictures at both ends of the scores, such as `best_and_worst` gives.
         disagreements: pairs, such as `disagreements` gives.
         explanations: word masks and attention maps.
+        feedback: what is wrong with pictures: maps, words and scores.
         distributions: checkpoint -> aspect -> the scores of its pictures.
         filtered: what a filter did.
         unread: every picture that has no score.
@@ -199,6 +201,7 @@ class Report:
     worst: Sequence[ScoredPicture] = ()
     disagreements: Sequence[Disagreement] = ()
     explanations: Sequence[ExplainedPicture] = ()
+    feedback: Sequence[PictureFeedback] = ()
     distributions: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     filtered: FilterSummary | None = None
     unread: Sequence[Unread] = ()
@@ -217,3 +220,5 @@ class Report:
             yield from (pair.first, pair.second)
         for explained in self.explanations:
             yield from [explained.image] * (1 + len(explained.explanations))
+        for said in self.feedback:
+            yield from [said.image] * len(said.panels)

@@ -19,6 +19,7 @@ from beholder.eval.report import (
     best_and_worst,
 )
 from beholder.types import ASPECTS, Explanation, WordRelevance
+from tests._page.feedbacks import of_photograph, said_of
 from tests._page.photographs import HOSTILE, LONG, PHOTOGRAPHS, photograph
 
 CHECKPOINTS = {"sdxl-turbo-step-4": 0.0, "sdxl-turbo-step-2": 1.4, "sdxl-turbo-step-1": 4.0}
@@ -151,6 +152,11 @@ def sample(folder: Path) -> Report:
             explained(paths[n, "sdxl-turbo-step-4"], PHOTOGRAPHS[n])
             for n in ("coffee", "astronaut")
         ],
+        feedback=[
+            of_photograph("chelsea", PHOTOGRAPHS["chelsea"]),
+            said_of(HOSTILE),
+            said_of(LONG, image=folder / "gone.png"),
+        ],
         distributions=spread,
         filtered=FilterSummary(
             rule='mps.overall > 0.3 and mps.detail > 0  # "top 20 %"',
@@ -214,6 +220,7 @@ def unkind() -> Report:
                 model={},
             )
         ],
+        feedback=[said_of(picture.prompt, image=picture.image) for picture in shown],
         distributions={name: {"total": [1e6, 1e6 + 1e-3]} for name in names},
         unread=[Unread(name=endless, code=endless, reason=endless)] * 30,
         filtered=FilterSummary(rule=endless, kept=0, dropped=0, reasons={endless: 1}),

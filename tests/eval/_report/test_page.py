@@ -7,8 +7,15 @@ import torch
 from beholder._page import plots
 from beholder.eval._report import page
 from beholder.eval._report.page import aspects_of, peak_share, prompt_pieces, render, score_axes
-from beholder.eval.report import ExplainedPicture, RankRow, Report, ScoredPicture, Unread
-from beholder.types import ASPECTS, Explanation, WordRelevance
+from beholder.eval.report import (
+    ExplainedPicture,
+    PictureFeedback,
+    RankRow,
+    Report,
+    ScoredPicture,
+    Unread,
+)
+from beholder.types import ASPECTS, Explanation, WordLabel, WordRelevance
 
 
 def test_the_aspects_of_mps_come_first_and_others_keep_their_order() -> None:
@@ -95,3 +102,21 @@ def test_a_long_list_of_unread_pictures_is_cut_but_counted() -> None:
     assert "1,000 without a score" in html
     assert html.count("<li><code>missing</code>") == page.UNREAD_NAMED
     assert f"The first {page.UNREAD_NAMED} by name" in html
+
+
+def test_what_is_wrong_where_shows_every_panel_and_brings_its_style() -> None:
+    said = PictureFeedback(
+        image=torch.zeros(3, 8, 8),
+        prompt="a fox",
+        scores={"overall": 0.5},
+        maps={"misalignment": torch.full((2, 2), 0.25)},
+        words=[WordLabel("fox", 2, 5, 0.75)],
+    )
+    html = render(Report(title="t", feedback=[said, said]))
+    assert html.count("data:image/webp;base64,") == 4
+    assert html.count("data:image/png;base64,") == 2
+    assert html.count(">fox</s>") == 2
+    assert html.count(".fb-ramp {") == html.count("<style>") == 1
+    assert re.findall(r'<h2 id="(\w+)-name">(.*?)</h2>', html) == [
+        ("faults", "What is wrong where")
+    ]

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import torch
 
 from beholder.errors import DataError
 from beholder.eval.report import (
@@ -8,6 +9,7 @@ from beholder.eval.report import (
     Disagreement,
     ExplainedPicture,
     FilterSummary,
+    PictureFeedback,
     RankRow,
     Report,
     ScoredPicture,
@@ -55,5 +57,6 @@ def test_every_drawing_of_a_report_is_counted() -> None:
         filtered=FilterSummary(rule="r", kept=1, dropped=1, barely_dropped=[picture]),
         disagreements=[Disagreement(prompt="", first="b", second="c", people={}, model={})],
         explanations=[ExplainedPicture(image="d", prompt="", explanations=[])],
+        feedback=[PictureFeedback(image="e", prompt="", maps={"misalignment": torch.zeros(2, 2)})],
     )
-    assert list(report.images()) == ["a", "a", "b", "c", "d"]
+    assert list(report.images()) == ["a", "a", "b", "c", "d", "e", "e"]
