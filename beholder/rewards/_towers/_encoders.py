@@ -69,10 +69,11 @@ class ImageEncoder(nn.Module):
 
     @override
     def forward(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b n w"]:
-        pooled = [functional.adaptive_avg_pool2d(m, self.grid) for m in self._maps(pixel_values)]
+        pooled = [functional.adaptive_avg_pool2d(m, self.grid) for m in self.maps(pixel_values)]
         return torch.cat(pooled, dim=1).flatten(2).mT
 
-    def _maps(self, pixel_values: Tensor) -> list[Tensor]:
+    def maps(self, pixel_values: Float[Tensor, "b 3 s t"]) -> list[Tensor]:
+        """The feature maps (b, c, h, w) of the levels, and the last one where it is wanted."""
         if not self.levels:
             return [self._map(self.encoder.forward_features(pixel_values))]
         found = self.encoder.forward_intermediates(

@@ -1,0 +1,1 @@
+"""The parts of RichHF: encoders of picture and prompt, heads, words."""
