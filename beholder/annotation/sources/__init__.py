@@ -52,7 +52,13 @@ def _check_options(name: str, known: Mapping[str, Any], options: Mapping[str, ob
         if option not in known:
             hint = f"known: {', '.join(known)}" if known else "it has none"
             raise ConfigError(f"data set {name!r} has no option {option!r}; {hint}")
-        is_integer = isinstance(value, int) and not isinstance(value, bool)
-        if not isinstance(0.0 if is_integer else value, known[option]):  # 1 is a float too
+        if not _fits(value, known[option]):
             kind = getattr(known[option], "__name__", known[option])
             raise ConfigError(f"option {option!r} of {name!r} is {value!r}, expected {kind}")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether an option takes the value: 1 is a float too, but True is no number."""
+    if isinstance(value, bool):
+        return isinstance(value, kind) and not isinstance(0, kind)
+    return isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))

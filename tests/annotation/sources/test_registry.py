@@ -43,7 +43,11 @@ MADE: dict[str, Callable[[Path], Any]] = {
 """Name -> makes a published folder with two good rows and a malformed one, in the split "test"."""
 
 
-@pytest.fixture(params=names())
+def test_every_data_set_is_published_but_the_one_that_is_made_here() -> None:
+    assert names() == sorted([*MADE, "scenes"])
+
+
+@pytest.fixture(params=MADE)
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
     folder = tmp_path / "datasets" / "user" / "mirror"
     folder.mkdir(parents=True)
