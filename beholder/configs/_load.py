@@ -46,11 +46,21 @@ def load_config(source: str | Path | None, overrides: Sequence[str], kind: type[
         ConfigError: if there is no such file or preset, it is not YAML, or a key is unknown, given
             twice, of another type or out of range; the text says which and what was expected.
     """
+    given = _given(source, overrides)
+    _refuse_unknown(given, kind)
+    return _validated(given, kind)
+
+
+def config_keys(source: str | Path | None, overrides: Sequence[str]) -> set[str]:
+    """The keys that a configuration gives, which tell what kind it is; errors as `load_config`."""
+    return set(_given(source, overrides))
+
+
+def _given(source: str | Path | None, overrides: Sequence[str]) -> dict[str, object]:
     given = {} if source is None else _read(source)
     for override in overrides:
         _put(given, override)
-    _refuse_unknown(given, kind)
-    return _validated(given, kind)
+    return given
 
 
 def _read(source: str | Path) -> dict[str, object]:

@@ -12,9 +12,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from typing_extensions import override
 
-from beholder.errors import ConfigError, WeightsError
-from beholder.rewards._base import Reward, RewardCard, distinct, take_options
-from beholder.rewards._richhf.heads import STAGES, HeatmapPredictor, ScorePredictor
+from beholder._page.feedback import PictureFeedback
+from beholder.errors import ConfigError, DataError, WeightsError
+from beholder.images import ImageSource
+from beholder.rewards._base import Reward, RewardCard, distinct, prompt_fault, take_options
+from beholder.rewards._richhf.heads import STAGES, HeatmapPredictor, PooledScore, ScorePredictor
 from beholder.rewards._richhf.joint import Joint, TextStates, build_t5, t5_options
 from beholder.rewards._richhf.pictures import build_pictures
 from beholder.rewards._richhf.published import canonical_names, is_published
@@ -48,12 +50,15 @@ class Heads:
     Attributes:
         heatmap_width, score_width: channels; None takes T5's dimension, as published.
         heatmap_stages: doublings of the grid up to the heatmaps' resolution; published are four.
+        scores_pooled: whether scores are read from means and maxima over the grid instead of cell
+            by cell as published; learns from fewer pictures.
         words: whether there is a light word head beside the decoder.
     """
 
     heatmap_width: int | None = None
     score_width: int | None = None
     heatmap_stages: int = STAGES
+    scores_pooled: bool = False
     words: bool = False
 
     @classmethod
@@ -218,6 +223,15 @@ class RichHF(Reward):
         """The picture's and the prompt's pretrained parts: what a trainer may freeze."""
         return self.vision, self.joint.t5 if self.joint.text is None else self.joint.text
 
+    def explain(self, image: ImageSource, prompt: str) -> PictureFeedback:
+        """What is wrong with one picture, and where; it draws itself in a notebook.
+
+        Raises ImageError or DataError if picture or prompt cannot be read.
+        """
+        if why := prompt_fault(prompt):
+            raise DataError(f"prompt: {why}")
+        return PictureFeedback.of(image, prompt, self.score([image], [prompt]))
+
     @torch.no_grad()
     def word_labels(self, prediction: Prediction, prompts: Sequence[str]) -> list[list[WordLabel]]:
         """Every word of each prompt with its span and its probability to be misaligned.
@@ -278,8 +292,10 @@ class RichHF(Reward):
         return HeatmapPredictor(dim, heads.heatmap_width or dim, heads.heatmap_stages)
 
     def _score_head(self) -> nn.Module:
-        dim = self.joint.dim
-        return ScorePredictor(dim, self.heads.score_width or dim, self.vision.grid)
+        dim, width = self.joint.dim, self.heads.score_width or self.joint.dim
+        if self.heads.scores_pooled:
+            return PooledScore(dim, width)
+        return ScorePredictor(dim, width, self.vision.grid)
 
     def _picture(self, pixel_values: Tensor) -> Float[Tensor, "b n d"]:
         tokens: Tensor = self.visual_token_projection(self.vision(pixel_values))

@@ -6,15 +6,28 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import count
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
 from beholder.errors import DataError
 from beholder.rewards._base import distinct, prompt_fault
+from beholder.training.epochs import Epochs
 from beholder.types import Edges, Preference
+
+
+@runtime_checkable
+class Prompted(Protocol):
+    """A judgement of what was made for a prompt."""
+
+    @property
+    def prompt(self) -> str:
+        """The prompt."""
+
+
+Judged = TypeVar("Judged", bound=Prompted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +54,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A pair that cannot be learned from; `reason` is "code: why"."""
+    """A judgement that cannot be learned from; `reason` is "code: why"."""
 
     key: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """Pairs to learn from, pairs to judge by, and pairs that can serve for neither."""
+class Sides(Generic[Judged]):
+    """Judgements to learn from, ones to judge by, and ones that can serve for neither."""
 
-    training: list[Preference]
-    held_out: list[Preference]
+    training: list[Judged]
+    held_out: list[Judged]
     dropped: list[Dropped]
 
 
@@ -96,29 +109,17 @@ class PairStream:
             raise DataError("there is no pair to learn from")
         self._preferences = preferences
         self._aspects = frozenset(aspects)
-        self._pairs = pairs
-        self._seed = seed
-        self._groups = _stretches(preferences, max(1, pairs // 2))
-        self._order = lru_cache(maxsize=1)(self._order_of)
-        self.batches_per_epoch = -(-len(preferences) // pairs)
+        self._epochs = Epochs(_stretches(preferences, max(1, pairs // 2)), pairs, seed)
+        self.batches_per_epoch = self._epochs.batches
 
     def batch(self, number: int) -> Batch:
         """Batch `number` of the stream, from 0."""
-        epoch, place = divmod(number, self.batches_per_epoch)
-        chosen = self._order(epoch)[place * self._pairs : (place + 1) * self._pairs]
-        return make_batch([self._preferences[k] for k in chosen], self._aspects)
+        rows = self._epochs.rows(number)
+        return make_batch([self._preferences[k] for k in rows], self._aspects)
 
     def batches(self, start: int, stride: int) -> Iterator[Batch]:
         """Batches start, start + stride, … without end: the share of one of `stride` processes."""
-        number = start
-        while True:
-            yield self.batch(number)
-            number += stride
-
-    def _order_of(self, epoch: int) -> list[int]:
-        random = np.random.default_rng([self._seed, epoch])
-        groups = [self._groups[k] for k in random.permutation(len(self._groups))]
-        return [int(k) for group in groups for k in random.permutation(group)]
+        return map(self.batch, count(start, stride))
 
 
 def in_order(
@@ -140,7 +141,7 @@ def divide(
     *,
     share: float,
     seed: int,
-) -> Sides:
+) -> Sides[Preference]:
     """Pairs to learn from and to judge by, without those that cannot be used.
 
     Without an `evaluation`, prompts are held out as `split_by_prompt` does; none if `share` is 0.
@@ -183,23 +184,23 @@ def counts(dropped: Sequence[Dropped]) -> dict[str, int]:
 
 
 def split_by_prompt(
-    preferences: Sequence[Preference], share: float, seed: int
-) -> tuple[list[Preference], list[Preference]]:
-    """Pairs to learn from and pairs held out: about `share` of the prompts, at least one.
+    judged: Sequence[Judged], share: float, seed: int
+) -> tuple[list[Judged], list[Judged]]:
+    """Judgements to learn from and held out: about `share` of the prompts, at least one.
 
     A prompt's side depends on its text and the seed alone as long as their number stays the same.
-    Raises DataError if all pairs have one prompt.
+    Raises DataError if all have one prompt.
     """
-    prompts = sorted({p.prompt for p in preferences}, key=lambda text: _draw(text, seed))
+    prompts = sorted({p.prompt for p in judged}, key=lambda text: _draw(text, seed))
     if len(prompts) < 2:
         raise DataError(
-            "all pairs have one prompt, so no prompt can be held out; "
+            "all judgements have one prompt, so no prompt can be held out; "
             "give an evaluation set, or held_out_share=0 to train without"
         )
     held_out = set(prompts[: max(1, round(share * len(prompts)))])
     return (
-        [p for p in preferences if p.prompt not in held_out],
-        [p for p in preferences if p.prompt in held_out],
+        [p for p in judged if p.prompt not in held_out],
+        [p for p in judged if p.prompt in held_out],
     )
 
 

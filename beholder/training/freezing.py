@@ -39,21 +39,38 @@ class FeatureReward(Protocol):
         """Scores of such states, one text a picture; conditions are computed if not given."""
 
 
-def freeze(reward: Reward, train: Trains, *, last_blocks: int, lora_rank: int) -> list[str]:
-    """Let only the weights that `train` means learn; gives their names.
+@runtime_checkable
+class TowerReward(Protocol):
+    """A reward that names its towers, where no states before the head would tell them."""
 
-    A tower is what the backbone states depend on, found by following them back to the weights;
-    weights that came frozen stay so. With "lora" the towers' layers are wrapped until `merge_lora`.
-    Raises ConfigError if the reward has no towers, or no such blocks or layers.
+    def tower_modules(self) -> tuple[nn.Module, nn.Module]:
+        """The picture tower and the text tower."""
+
+
+def freeze(
+    reward: Reward,
+    train: Trains,
+    *,
+    last_blocks: int,
+    lora_rank: int,
+    frozen: Sequence[str] = (),
+) -> list[str]:
+    """Let only the weights that `train` means learn, but for the `frozen` parts; gives their names.
+
+    A tower is what the reward says, or what the backbone states depend on, found by following them
+    back to the weights; weights that came frozen stay so. With "lora" the towers' layers are
+    wrapped until `merge_lora`.
+    Raises ConfigError if the reward has no towers, or no such blocks, layers or parts.
     """
     own = {name for name, weight in reward.named_parameters() if weight.requires_grad}
+    own = own.difference(*(weights_in(reward, part) for part in frozen))
     if train != "all":
         towers = tower_weights(reward)
         chosen = own - set().union(*towers)
         if train == "last_blocks":
             chosen |= own & _last_blocks(reward, towers, last_blocks)
         if train == "lora":
-            add_lora(reward, set().union(*towers), lora_rank)
+            add_lora(reward, own & set().union(*towers), lora_rank)
             chosen |= {name for name, _ in reward.named_parameters() if "lora_" in name}
         own = chosen
     for name, weight in reward.named_parameters():
@@ -61,16 +78,32 @@ def freeze(reward: Reward, train: Trains, *, last_blocks: int, lora_rank: int) -
     return [name for name, weight in reward.named_parameters() if weight.requires_grad]
 
 
+def weights_in(reward: Reward, part: str) -> set[str]:
+    """Names of the weights of a part such as "vision" or "joint.text".
+
+    Raises ConfigError if there is none.
+    """
+    names = {name for name, _ in reward.named_parameters() if f"{name}.".startswith(f"{part}.")}
+    if not names:
+        known = ", ".join(name for name, _ in reward.named_children())
+        raise ConfigError(f"frozen: reward {reward.card.name} has no part {part!r}; it has {known}")
+    return names
+
+
 def are_towers_frozen(train: Trains) -> bool:
     """Whether what the towers give stays the same, so that it can be kept."""
     return train == "head"
 
 
-def tower_weights(reward: Reward) -> tuple[set[str], set[str]]:
+def tower_weights(reward: Reward) -> tuple[set[str], ...]:
     """Names of the weights that picture states and text states before the head depend on.
 
     Raises ConfigError if the reward does not tell its towers from its head.
     """
+    if isinstance(reward, TowerReward):
+        parts = [part for tower in reward.tower_modules() for part in _stacks(tower)]
+        named = list(reward.named_parameters())
+        return tuple({name for name, weight in named if weight in part} for part in parts)
     if not isinstance(reward, FeatureReward):
         raise ConfigError(
             f"reward {reward.card.name} does not tell towers from a head; use train='all'"
@@ -125,6 +158,16 @@ def summary(names: Sequence[str], module: nn.Module) -> str:
     listed = ", ".join(f"{part} ({count})" for part, count in parts.items())
     share = sum(sizes[name] for name in names)
     return f"training {share:,} of {sum(sizes.values()):,} weights, by part (tensors): {listed}"
+
+
+def _stacks(tower: nn.Module) -> list[set[nn.Parameter]]:
+    """The weights of a tower; those that belong to its decoder alone, if it has one, apart."""
+    whole, decoder = set(tower.parameters()), getattr(tower, "decoder", None)
+    if not isinstance(decoder, nn.Module):
+        return [whole]
+    others = [part for part in tower.children() if part is not decoder]
+    own = set(decoder.parameters()).difference(*(part.parameters() for part in others))
+    return [whole - own, own]
 
 
 def _leaves(states: Iterable[Tensor]) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -15,6 +15,8 @@ from beholder.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Schedule = Literal["cosine", "linear", "constant"]
+RateOf = Callable[[str], float]
+"""The name of a weight -> its share of the learning rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,8 @@ class FitConfig:
         accumulation: batches of each process in one step.
         learning_rate: at its highest, after the warmup.
         warmup_steps: over which the rate rises from 0 in a line.
-        schedule: how the rate falls to 0 afterwards, or "constant".
+        schedule: how the rate falls afterwards, or "constant".
+        final_rate: what it falls to.
         weight_decay: AdamW's, for matrices; norms, biases and other vectors have none.
         clip_norm: the gradient's norm is cut to this.
         precision: "auto" is bf16 on a GPU that has it and fp32 elsewhere.
@@ -45,6 +48,7 @@ class FitConfig:
     learning_rate: float = 3e-4
     warmup_steps: int = 50
     schedule: Schedule = "cosine"
+    final_rate: float = 0.0
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     precision: Precision = "auto"
@@ -63,6 +67,7 @@ class FitConfig:
             require(name, getattr(self, name), above=0)
         for name in ("warmup_steps", "weight_decay", "patience_evaluations", "seed"):
             require(name, getattr(self, name), least=0)
+        require("final_rate", self.final_rate, least=0, most=self.learning_rate)
         require("ema_decay", self.ema_decay, least=0, below=1)
 
 
@@ -73,10 +78,11 @@ def require(
     least: float = -math.inf,
     above: float = -math.inf,
     below: float = math.inf,
+    most: float = math.inf,
 ) -> None:
-    """Raise ConfigError unless least <= value, above < value < below and it is finite."""
-    if not (math.isfinite(value) and least <= value and above < value < below):
-        bounds = {"at least": least, "above": above, "below": below}
+    """Raise ConfigError unless least <= value <= most, above < value < below and it is finite."""
+    if not (math.isfinite(value) and least <= value <= most and above < value < below):
+        bounds = {"at least": least, "above": above, "below": below, "at most": most}
         wanted = " and ".join(f"{word} {b:g}" for word, b in bounds.items() if math.isfinite(b))
         raise ConfigError(f"{name} must be {wanted}, got {value}")
 
@@ -84,27 +90,36 @@ def require(
 def rate_factor(step: int, config: FitConfig) -> float:
     """Share of the learning rate at a step counted from 0: a line up, then the schedule.
 
-    cosine (Loshchilov & Hutter, 2017, eq. 5): (1 + cos(pi t)) / 2; linear: 1 - t, where t runs from
-    0 after the warmup to 1 at the end.
+    cosine (Loshchilov & Hutter, 2017, eq. 5): r + (1 - r) (1 + cos(pi t)) / 2; linear:
+    r + (1 - r) (1 - t), where t runs from 0 after the warmup to 1 at the end and r is the final
+    rate's share.
     """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     t = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     shapes = {"cosine": (1 + math.cos(math.pi * t)) / 2, "linear": 1 - t, "constant": 1.0}
-    return shapes[config.schedule]
+    lowest = config.final_rate / config.learning_rate
+    return lowest + (1 - lowest) * shapes[config.schedule]
+
+
+def one_rate(_: str) -> float:
+    """The whole learning rate, for every weight."""
+    return 1.0
 
 
 class Learner:
     """The trainable weights of a module with all that an optimizer step reads and writes."""
 
-    def __init__(self, module: nn.Module, config: FitConfig, precision: str) -> None:
+    def __init__(
+        self, module: nn.Module, config: FitConfig, precision: str, rate_of: RateOf = one_rate
+    ) -> None:
         self.weights = {k: p for k, p in module.named_parameters() if p.requires_grad}
         if not self.weights:
             raise ConfigError("nothing is left to train: every weight is frozen")
         self._buffers = dict(module.named_buffers())
         self._config = config
         self._optimizer = torch.optim.AdamW(
-            weight_groups(self.weights, config.weight_decay), lr=config.learning_rate
+            weight_groups(self.weights, config.weight_decay, rate_of), lr=config.learning_rate
         )
         device = next(iter(self.weights.values())).device
         self._scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
@@ -119,7 +134,7 @@ class Learner:
         """Clip the gradients, take an optimizer step and clear them; gives their norm."""
         rate = self.rate(step)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self._config.clip_norm)
         self._scaler.step(self._optimizer)
@@ -192,12 +207,17 @@ class Learner:
             average.lerp_(self.weights[name], 1 - decay)
 
 
-def weight_groups(weights: Mapping[str, Tensor], decay: float) -> list[dict[str, object]]:
-    """AdamW's groups: matrices with decay; vectors (norms, biases) and numbers without."""
-    matrices = [w for w in weights.values() if w.ndim >= 2]
-    vectors = [w for w in weights.values() if w.ndim < 2]
-    groups = ((matrices, decay), (vectors, 0.0))
-    return [{"params": part, "weight_decay": d} for part, d in groups if part]
+def weight_groups(
+    weights: Mapping[str, Tensor], decay: float, rate_of: RateOf = one_rate
+) -> list[dict[str, object]]:
+    """AdamW's groups: matrices with decay; vectors (norms, biases) and numbers without.
+
+    Each is divided by the share of the learning rate, which the group tells.
+    """
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in sorted(weights.items(), key=lambda item: item[1].ndim < 2):
+        groups.setdefault((decay if weight.ndim >= 2 else 0.0, rate_of(name)), []).append(weight)
+    return [{"params": g, "weight_decay": d, "share": s} for (d, s), g in groups.items()]
 
 
 def learning_mode(module: nn.Module) -> None:

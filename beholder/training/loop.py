@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from beholder.errors import BeholderError, ConfigError
 from beholder.training.checkpoints import Checkpoint, read_newest, write_checkpoint
 from beholder.training.journal import Journal
-from beholder.training.learner import FitConfig, Learner, learning_mode
+from beholder.training.learner import FitConfig, Learner, RateOf, learning_mode, one_rate
 from beholder.training.processes import Processes
 
 _LOG = logging.getLogger(__name__)
@@ -76,13 +76,15 @@ def fit(
     config: FitConfig,
     folder: Path,
     processes: Processes | None = None,
+    rate_of: RateOf = one_rate,
 ) -> Progress:
     """Train what is not frozen in `module`, leave the best weights in it and say how it went.
 
     The folder gets `checkpoints/`, `metrics.jsonl` and `tensorboard/`. A run that was interrupted
     goes on from its newest whole checkpoint and ends with the same weights, to the bit, as one that
     was not. Several processes, as `accelerate launch` or `torchrun` start them, do what one would
-    do with as many times the accumulation. The caller's random state is left as it was.
+    do with as many times the accumulation. `rate_of` gives the share of the learning rate by which
+    a weight of that name learns. The caller's random state is left as it was.
 
     Raises:
         ConfigError: if everything is frozen or the device lacks the precision.
@@ -91,7 +93,7 @@ def fit(
     processes = processes or Processes()
     folder.mkdir(parents=True, exist_ok=True)
     module.to(processes.device)
-    run = _Run(task, module, config, folder, processes)
+    run = _Run(task, module, config, folder, processes, rate_of)
     devices = [processes.device] if processes.device.type == "cuda" else []
     with torch.random.fork_rng(devices), run.resumed():
         run.train()
@@ -126,6 +128,7 @@ class _Run(Generic[Batch]):
         config: FitConfig,
         folder: Path,
         processes: Processes,
+        rate_of: RateOf,
     ) -> None:
         precision = chosen_precision(config.precision, processes.device)
         self._task = task
@@ -135,7 +138,7 @@ class _Run(Generic[Batch]):
         self._processes = processes
         self._precision = precision
         self._journal: Journal | None = None
-        self.learner = Learner(module, config, precision)
+        self.learner = Learner(module, config, precision, rate_of)
         self.progress = Progress()
 
     @contextmanager

@@ -41,7 +41,7 @@ def preference_kl(
     return (weight * divergence).sum() / weight.sum()
 
 
-def binary_entropy(p: Float[Tensor, " e"]) -> Float[Tensor, " e"]:
+def binary_entropy(p: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """H(p) = -p ln p - (1 - p) ln(1 - p), in nats; 0 for a certain answer."""
     return -torch.xlogy(p, p) - torch.xlogy(1 - p, 1 - p)
 

@@ -13,13 +13,17 @@ from beholder.training.data import Batch, PairStream, Sides, in_order
 from beholder.training.loop import Sums, Task
 from beholder.training.losses import aspect_kl, aspect_score
 from beholder.training.scorers import Scorer, one_ahead
-from beholder.types import Edges, Scores
+from beholder.types import Edges, Preference, Scores
 
 Loaded = TypeVar("Loaded")
 
 
 def preference_task(
-    scorer: Scorer[Loaded], sides: Sides, weights: Mapping[str, float], pairs: int, seed: int
+    scorer: Scorer[Loaded],
+    sides: Sides[Preference],
+    weights: Mapping[str, float],
+    pairs: int,
+    seed: int,
 ) -> Task[tuple[Batch, Loaded]]:
     """What `fit` needs to teach a reward the pairs of one side and judge it by the other.
 

@@ -7,6 +7,7 @@ import pytest
 from beholder.configs._load import load_config, presets
 from beholder.errors import ConfigError
 from beholder.training.reward import RewardTraining
+from beholder.training.richhf import RichHFTraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +128,19 @@ def test_a_bad_override_is_refused(tmp_path: Path, override: str, message: str) 
 
 
 def test_every_preset_is_a_valid_training(tmp_path: Path) -> None:
-    assert presets() == ["mps_vit_b_32_lora", "mps_vit_h_14", "tiny_cpu"]
-    loaded = {name: load_config(name, [], RewardTraining) for name in presets()}
+    rich = {name for name in presets() if name.startswith("richhf_")}
+    loaded = {name: load_config(name, [], RewardTraining) for name in {*presets()} - rich}
+    assert sorted(loaded) == ["mps_vit_b_32_lora", "mps_vit_h_14", "tiny_cpu"]
     assert loaded["tiny_cpu"].fit.learning_rate == 3e-3
     big = loaded["mps_vit_h_14"]
     assert big.pairs_per_batch * big.fit.accumulation == 128
-    assert len({config.run for config in loaded.values()}) == 3
+    richly = {name: load_config(name, [], RichHFTraining) for name in rich}
+    paper = richly["richhf_vit_b_t5_base"]
+    assert paper.pictures_per_batch * paper.fit.accumulation == 256
+    author = richly["richhf_vit_l_t5_base"]
+    assert author.fit.steps == 30 * -(-15_810 // author.pictures_per_batch)
+    assert author.fit.final_rate == author.fit.learning_rate / 2
+    assert len({config.run for config in (*loaded.values(), *richly.values())}) == len(presets())
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -238,3 +238,13 @@ def rahf(like: RichHF, variant: str) -> Rahf:
     """The author's model of the same sizes."""
     vision: Any = like.vision
     return Rahf(vision.vit.config, like.joint.t5.config, variant)
+
+
+def test_an_explanation_is_the_scores_of_that_picture_and_draws_itself() -> None:
+    reward, shown = tiny(), pictures(1)[0]
+    said, scores = reward.explain(shown, "a <b>cat</b>"), reward.score([shown], "a <b>cat</b>")
+    assert said.scores["plausibility"] == scores.aspects["plausibility"][0].item()
+    assert said.words == scores.words[0]
+    assert "&lt;b&gt;" in said._repr_html_()
+    with pytest.raises(DataError, match="surrogate"):
+        reward.explain(shown, "\ud800")

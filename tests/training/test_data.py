@@ -141,7 +141,9 @@ def test_what_cannot_be_learned_from_is_dropped_with_its_reason() -> None:
 
 
 def test_sides_are_held_out_or_given_and_never_without_an_answer() -> None:
-    def sides(rows: list[Preference], given: list[Preference] | None, share: float) -> Sides:
+    def sides(
+        rows: list[Preference], given: list[Preference] | None, share: float
+    ) -> Sides[Preference]:
         return divide(rows, given, ["overall"], {}, share=share, seed=0)
 
     own = sides([*many(5), pair("x", "a", "a")], None, 0.2)

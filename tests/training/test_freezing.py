@@ -5,6 +5,7 @@ import torch
 
 import beholder
 from beholder.errors import ConfigError
+from beholder.rewards import Reward
 from beholder.rewards.mps import MPS
 from beholder.training.freezing import (
     Trains,
@@ -42,7 +43,7 @@ def mps(kind: str) -> MPS:
     return reward
 
 
-def free(reward: MPS, train: Trains) -> list[str]:
+def free(reward: Reward, train: Trains) -> list[str]:
     return freeze(reward, train, last_blocks=1, lora_rank=2)
 
 
@@ -132,3 +133,62 @@ def test_the_log_says_what_trains() -> None:
     assert "towers.model.logit_scale (1)" in text
     total = sum(w.numel() for w in reward.parameters())
     assert f"of {total:,} weights" in text
+
+
+def richhf(**options: Any) -> Reward:
+    return beholder.load("richhf", size="tiny", **options)
+
+
+def test_the_towers_of_richhf_are_the_vision_model_and_both_stacks_of_t5() -> None:
+    reward = richhf()
+    vision, encoder, decoder = tower_weights(reward)
+    named = {name for name, _ in reward.named_parameters()}
+    assert vision == {name for name in named if name.startswith("vision.")}
+    assert "joint.t5.shared.weight" in encoder
+    assert decoder == {name for name in named if name.startswith("joint.t5.decoder.")}
+    assert encoder | decoder == {name for name in named if name.startswith("joint.t5.")}
+
+
+def test_the_last_block_of_each_stack_of_richhf_joins_the_head() -> None:
+    reward = richhf(t5={"num_decoder_layers": 2})
+    names = set(free(reward, "last_blocks")) - set(free(richhf(), "head"))
+    blocks = {name[: name.index(".1.")] for name in names if ".decoder." not in name}
+    assert blocks == {"vision.vit.layers", "joint.t5.encoder.block"}
+    assert {name for name in names if ".decoder." in name} == {
+        name for name, _ in reward.named_parameters() if ".decoder.block.1." in name
+    }
+
+
+@pytest.mark.parametrize("variant", ["multi_head", "augmented"])
+def test_low_rank_updates_of_richhf_survive_merging(variant: str) -> None:
+    reward = richhf(variant=variant).eval()
+    pixels = torch.rand(2, 3, 64, 64)
+    names = {n for n, _ in reward.named_parameters()}
+    trained = free(reward, "lora")
+    assert any("joint.t5.encoder" in name and "lora_B" in name for name in trained)
+    learner = Learner(reward, FitConfig(learning_rate=0.05, warmup_steps=0), "fp32")
+    for step in range(2):
+        learner.backward(reward(pixels, ["a", "b"]).total.sum())
+        learner.update(step)
+    after = reward(pixels, ["a", "b"]).total
+    merge_lora(reward)
+    assert {n for n, _ in reward.named_parameters()} == names
+    torch.testing.assert_close(reward(pixels, ["a", "b"]).total, after, atol=1e-4, rtol=1e-4)
+
+
+def test_a_frozen_part_stays_as_it_is() -> None:
+    reward = beholder.load("richhf", size="tiny", heads={"words": True})
+    names = freeze(reward, "all", last_blocks=1, lora_rank=1, frozen=["joint.t5", "vision"])
+    parts = {name.partition(".")[0] for name in names}
+    assert parts == {
+        "visual_token_projection",
+        "heatmap_predictor",
+        "score_predictor",
+        "word_head",
+    }
+
+
+def test_a_part_that_is_not_there_cannot_be_frozen() -> None:
+    reward = beholder.load("richhf", size="tiny")
+    with pytest.raises(ConfigError, match="no part 'vit'; it has tokens"):
+        freeze(reward, "all", last_blocks=1, lora_rank=1, frozen=["vit"])

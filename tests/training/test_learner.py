@@ -35,6 +35,37 @@ def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
     assert {rate_factor(k, constant) for k in range(12)} == {1.0}
 
 
+def test_the_rate_ends_where_it_is_told_to() -> None:
+    config = FitConfig(steps=10, warmup_steps=0, learning_rate=2e-5, final_rate=1e-5)
+    assert [rate_factor(k, config) for k in (0, 5, 10)] == pytest.approx([1, 0.75, 0.5])
+    with pytest.raises(ConfigError, match="final_rate must be at least 0 and at most 1e-05"):
+        FitConfig(learning_rate=1e-5, final_rate=2e-5)
+
+
+def test_weights_learn_by_their_share_of_the_rate() -> None:
+    module = nn.ModuleDict({"tower": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    before = {name: weight.clone() for name, weight in module.named_parameters()}
+    config = FitConfig(warmup_steps=0, learning_rate=0.1, weight_decay=0.0, clip_norm=100)
+    it = Learner(module, config, "fp32", lambda name: 0.25 if name.startswith("tower") else 1.0)
+    step(it, module, 0)
+    for name, weight in module.named_parameters():
+        moved = 0.025 if name.startswith("tower") else 0.1  # Adam's first step is the rate
+        torch.testing.assert_close(before[name] - weight, torch.full_like(weight, moved))
+    assert it.rate(0) == 0.1
+
+
+def test_groups_differ_in_decay_and_share() -> None:
+    module = nn.ModuleDict({"tower": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    weights = dict(module.named_parameters())
+    groups = weight_groups(weights, 0.3, lambda name: 0.1 if "tower" in name else 1.0)
+    assert [(g["weight_decay"], g["share"]) for g in groups] == [
+        (0.3, 0.1),
+        (0.3, 1.0),
+        (0.0, 0.1),
+        (0.0, 1.0),
+    ]
+
+
 def test_matrices_decay_and_vectors_do_not() -> None:
     module = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
     groups = weight_groups(dict(module.named_parameters()), 0.3)

@@ -82,6 +82,16 @@ def read_feedback(folder: Path, *, pictures: Path | None = None) -> Iterator[Fee
         yield _from_row(row, pictures or folder / "pictures")
 
 
+def holds_feedback(folder: Path) -> bool:
+    """Whether `read_feedback` reads this folder, as far as its columns tell."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    if (folder / "feedback").is_dir():
+        return True
+    files = sorted((folder / "data").glob("*.parquet"))
+    return bool(files) and set(_COLUMNS) <= set(pq.read_schema(files[0]).names)
+
+
 def _feedback(ratings: Sequence[Rating], heat: HeatConfig) -> Feedback:
     first = ratings[0]
     values: defaultdict[str, list[float]] = defaultdict(list)

@@ -31,6 +31,16 @@ class TextStates:
     real: Bool[Tensor, "b l"]
     mask: Bool[Tensor, "b l"] | None
 
+    def rows(self, rows: Sequence[int]) -> TextStates:
+        """Those of some of the prompts."""
+        chosen = list(rows)
+        return TextStates(
+            captions=[self.captions[row] for row in chosen],
+            states=self.states[chosen],
+            real=self.real[chosen],
+            mask=None if self.mask is None else self.mask[chosen],
+        )
+
 
 class Joint(nn.Module):
     """Self-attention over picture tokens followed by prompt tokens (Liang et al., CVPR 2024).

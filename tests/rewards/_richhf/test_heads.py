@@ -2,7 +2,12 @@ import pytest
 import torch
 
 from beholder.errors import ConfigError
-from beholder.rewards._richhf.heads import ChannelNorm, HeatmapPredictor, ScorePredictor
+from beholder.rewards._richhf.heads import (
+    ChannelNorm,
+    HeatmapPredictor,
+    PooledScore,
+    ScorePredictor,
+)
 
 
 def test_the_norm_divides_by_the_root_mean_square_of_a_pixel_s_channels() -> None:
@@ -42,3 +47,13 @@ def test_a_narrow_score_head_still_learns() -> None:
 def test_heads_that_cannot_be_are_refused(width: int, stages: int) -> None:
     with pytest.raises(ConfigError, match="divisible by 4"):
         HeatmapPredictor(8, width, stages)
+
+
+def test_a_pooled_score_does_not_mind_where_a_fault_lies() -> None:
+    torch.manual_seed(0)
+    head, grid = PooledScore(8, 16), torch.zeros(2, 8, 9, 9)
+    fault = torch.randn(8)
+    grid[0, :, 3, 3] = grid[1, :, 5, 4] = fault
+    first, second = head(grid)
+    torch.testing.assert_close(first, second)
+    assert (head(torch.zeros(1, 8, 9, 9)) - first).abs() > 1e-4

@@ -1,0 +1,144 @@
+"""What every training of a reward does: take a folder, set a reward's weights free, save it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from beholder.rewards import Reward, load
+from beholder.training.data import Dropped, Judged, Sides, counts
+from beholder.training.features import weights_hash
+from beholder.training.freezing import (
+    Trains,
+    are_towers_frozen,
+    freeze,
+    merge_lora,
+    summary,
+    tower_weights,
+)
+from beholder.training.learner import FitConfig, require
+from beholder.training.loop import Progress
+from beholder.training.processes import Processes
+from beholder.training.run_folder import claim, sole_user, write_json, write_versions
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """What every training of a reward is asked.
+
+    Attributes:
+        evaluation: folder of judgements that decide when to stop and which weights are best; ""
+            holds prompts of the others out instead.
+        run: folder for everything that comes out.
+        reward: what `beholder.load` takes: a name, folder, hub repository or "module:Class".
+        options: further arguments of `beholder.load`, such as `weights` or `config`.
+        train: "head", "last_blocks", "lora" or "all".
+        last_blocks: blocks of each tower that train with "last_blocks".
+        lora_rank: of the updates that train with "lora".
+        frozen: parts that stay as they are all the same, such as "joint.text".
+        held_out_share: share of the prompts held out; 0 trains without evaluation.
+        device: "auto" is the GPU if there is one.
+        fit: steps, rates, precision, checkpoints; `fit.seed` also orders what is learned, chooses
+            the prompts held out and draws random weights.
+    """
+
+    evaluation: str = ""
+    run: str = "runs/reward"
+    reward: str = "mps"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    train: Trains = "head"
+    last_blocks: int = 4
+    lora_rank: int = 16
+    frozen: tuple[str, ...] = ()
+    held_out_share: float = 0.1
+    device: Literal["auto", "cpu"] = "auto"
+    fit: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("last_blocks", "lora_rank"):
+            require(name, getattr(self, name), above=0)
+        require("held_out_share", self.held_out_share, least=0, below=1)
+
+
+@contextmanager
+def own_folder(
+    config: RunConfig, processes: Processes, places: Collection[str] = ("run",)
+) -> Iterator[Path]:
+    """The run's folder, which nobody else uses inside, with its configuration written or compared.
+
+    `places` are keys that name files and change no weight: a folder that was moved goes on.
+    Raises ConfigError if it holds another run or another process trains in it.
+    """
+    folder = Path(config.run)
+    given = {key: value for key, value in asdict(config).items() if key not in places}
+    with ExitStack() as stack:
+        if processes.is_main:
+            stack.enter_context(sole_user(folder))
+            claim(folder, "config.yaml", given)
+        processes.wait()
+        yield folder
+
+
+def trainee(config: RunConfig) -> tuple[Reward, str, set[str]]:
+    """The reward with what is to train set free, the hash of its weights, names of frozen towers.
+
+    Raises ConfigError if the reward cannot train as asked.
+    """
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(config.fit.seed)
+        reward = load(config.reward, **config.options).float()
+        start = weights_hash(reward)
+        towers = set().union(*tower_weights(reward)) if are_towers_frozen(config.train) else set()
+        names = freeze(
+            reward,
+            config.train,
+            last_blocks=config.last_blocks,
+            lora_rank=config.lora_rank,
+            frozen=config.frozen,
+        )
+    _LOG.info("%s", summary(names, reward))
+    return reward, start, towers
+
+
+def note_inputs(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Write what the run was given, or compare it, and the versions of what computes."""
+    claim(folder, "inputs.yaml", hashes)
+    write_versions(folder)
+
+
+def tell_dropped(folder: Path, dropped: Sequence[Dropped], what: str) -> None:
+    """Write `dropped.json`: what could not be used and why; the log says how many `what`."""
+    found = counts(dropped)
+    rows = [asdict(one) for one in dropped]
+    write_json(folder / "dropped.json", {"counts": found, "rows": rows})
+    if found:
+        listed = ", ".join(f"{count} {code}" for code, count in found.items())
+        _LOG.warning("%d %s cannot be used (%s); see dropped.json", len(rows), what, listed)
+
+
+def save(
+    config: RunConfig, reward: Reward, progress: Progress, sides: Sides[Judged], what: str
+) -> None:
+    """Write the trained reward, and `summary.json`, which counts `what` was learned from."""
+    folder = Path(config.run)
+    if config.train == "lora":
+        merge_lora(reward)
+    reward.cpu().save_pretrained(folder)
+    best_step = progress.step if progress.metrics is None else progress.best_step
+    told = {
+        "steps": progress.step,
+        "best_step": best_step,
+        "stopped_early": progress.is_stopped,
+        "metrics": dict(progress.metrics or {}),
+        what: {"training": len(sides.training), "held_out": len(sides.held_out)},
+        "dropped": counts(sides.dropped),
+    }
+    write_json(folder / "summary.json", told)
