@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERVER := .venv-label-studio
 LABEL_STUDIO := 1.23.2
 
-.PHONY: help test test-live lint types layers unit quickstart format bench clean
+.PHONY: help test test-live lint types layers unit quickstart format bench richhf clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -55,6 +55,9 @@ format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
 
 bench: $(VENV)/.dev  ## every benchmark, side by side with the peers
 	for name in $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+richhf: $(VENV)/.dev  ## RichHF trained on scenes and measured, over an hour on two cores
+	$(BIN)/python -m benchmarks._richhf --folder runs/scenes
 
 clean:  ## forget the environment and everything that was made
 	rm -rf $(VENV) $(SERVER) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,10 @@ from beholder import __version__
 from beholder import _summaries as summaries
 from beholder import _terminal as terminal
 from beholder._annotate import app as annotate
+from beholder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from beholder.rewards import Reward
 
 Protocol = Literal["imagereward", "hpdv2", "pickscore"]
 Alpha = Literal["white", "black", "drop"]
@@ -235,7 +239,7 @@ def report(
     by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "",
     aspect: Annotated[str, typer.Option(help="What decides best, worst and rank.")] = "total",
     explain: Annotated[
-        str, typer.Option(help="An MPS reward to load; it explains the best and worst pictures.")
+        str, typer.Option(help="MPS or RichHF to load; it explains the best and worst pictures.")
     ] = "",
     title: Annotated[str, typer.Option(help="The headline.")] = "",
     device: Device = None,
@@ -246,7 +250,7 @@ def report(
     """
     from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
     from beholder.eval.filtering import default_score  # noqa: PLC0415
-    from beholder.eval.overview import Overview, explained, overview  # noqa: PLC0415
+    from beholder.eval.overview import Overview, overview  # noqa: PLC0415
     from beholder.eval.report import write_report  # noqa: PLC0415
     from beholder.tables import ScoreTable  # noqa: PLC0415
 
@@ -255,8 +259,7 @@ def report(
     said = read_preferences(judgements) if judgements else ()
     page = overview(table, name, Overview(judgements=said, by=by, aspect=aspect, title=title))
     if explain:
-        model = terminal.explainer(explain, device)
-        page = explained(page, model.explain, fit=model.towers.preprocess.fit)
+        page = terminal.with_explanations(page, explain, device)
     terminal.say(str(write_report(page, out)))
 
 
@@ -277,12 +280,18 @@ def evaluate(
 ) -> None:
     """Accuracy of a reward on people's pairs, each aspect with a 95 % interval over prompts.
 
+    On rich feedback: correlations of the scores, measures of the heatmaps and of misaligned words.
+
     Example: beholder evaluate runs/my-reward judgements/ --protocol imagereward
     """
+    from beholder.annotation.joining.feedback import holds_feedback  # noqa: PLC0415
     from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
     from beholder.eval.preference import evaluate as measure  # noqa: PLC0415
 
     ((name, model),) = terminal.named_rewards([reward], setting, device).items()
+    if holds_feedback(judgements):
+        _evaluate_feedback(name, model, judgements, json)
+        return
     result = measure(
         model,
         read_preferences(judgements),
@@ -296,6 +305,52 @@ def evaluate(
         terminal.say(summaries.accuracy_text(name, result))
 
 
+def _evaluate_feedback(name: str, model: Reward, judgements: Path, json: bool) -> None:
+    from beholder.annotation.joining.feedback import read_feedback  # noqa: PLC0415
+    from beholder.eval.feedback import evaluate_feedback  # noqa: PLC0415
+
+    result = evaluate_feedback(model, read_feedback(judgements))
+    if json:
+        terminal.emit({"reward": name, **result.as_dict()})
+    else:
+        terminal.say(summaries.feedback_text(name, result))
+    if result.unscored:
+        raise typer.Exit(terminal.SOME_ROWS_FAILED)
+
+
+@app.command()
+def explain(
+    picture: Annotated[Path, typer.Argument(help="A picture.")],
+    prompt: Annotated[str, typer.Option(help="What it should show.")],
+    reward: Annotated[str, typer.Option("--reward", "-r", help="What `beholder.load` takes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .png or .html file to write.")],
+    setting: Settings = [],  # noqa: B006
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """What is wrong with one picture, and where: heatmaps over it, scores, misaligned words.
+
+    Example: beholder explain fox.png --prompt "a red fox" --reward runs/richhf -o explained.png
+    """
+    from beholder._page.feedback import PictureFeedback  # noqa: PLC0415
+    from beholder._page.poster import save_png  # noqa: PLC0415
+    from beholder.eval.report import METHODS, Report, write_report  # noqa: PLC0415
+
+    if out.suffix not in {".png", ".html"}:
+        raise ConfigError(f"{out.name} is neither .png nor .html; name one of them")
+    ((_, model),) = terminal.named_rewards([reward], setting, device).items()
+    said = PictureFeedback.of(picture, prompt, model.score([picture], [prompt]))
+    if out.suffix == ".png":
+        save_png(said, out)
+    else:
+        page = Report(title=prompt, feedback=[said], methods=[METHODS["richhf"]])
+        write_report(page, out)
+    if json:
+        terminal.emit(summaries.feedback_numbers(said))
+    else:
+        terminal.say(str(out))
+
+
 @app.command()
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or a preset such as tiny_cpu.")],
@@ -306,15 +361,21 @@ def train(
 ) -> None:
     """Train a reward on judgements into a run folder; the same command goes on after a stop.
 
+    With the key "preferences" it learns pairs; with "feedback" RichHF learns scores, maps, words.
     On several GPUs: accelerate launch -m beholder train CONFIG ...
 
     Example: beholder train tiny_cpu preferences=judgements/ run=runs/my-reward
     """
-    from beholder.configs._load import load_config  # noqa: PLC0415
+    from beholder.configs._load import config_keys, load_config  # noqa: PLC0415
     from beholder.training.reward import RewardTraining, train_reward  # noqa: PLC0415
+    from beholder.training.richhf import RichHFTraining, train_richhf  # noqa: PLC0415
 
     terminal.show_log()
-    folder = train_reward(load_config(config, changes or [], RewardTraining))
+    given = changes or []
+    if "feedback" in config_keys(config, given):
+        folder = train_richhf(load_config(config, given, RichHFTraining))
+    else:
+        folder = train_reward(load_config(config, given, RewardTraining))
     terminal.say(str(folder))
 
 

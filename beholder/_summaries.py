@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beholder._terminal import interval, one_line, table
 
 if TYPE_CHECKING:
+    from beholder._page.feedback import PictureFeedback
+    from beholder.eval._estimate import Estimate
+    from beholder.eval.feedback import FeedbackEvaluation
     from beholder.eval.filtering import FilterSummary
     from beholder.eval.preference import Evaluation
     from beholder.eval.ranking import Ranking
@@ -116,3 +120,30 @@ def quickstart_text(summary: Mapping[str, Any], folder: Path) -> str:
             f"{summary['seconds']:.0f} s; open {folder / 'report.html'}",
         ]
     )
+
+
+def feedback_text(name: str, result: FeedbackEvaluation) -> str:
+    """Every figure of a reward on rich feedback, and what it was not measured on."""
+    rows = [[figure, _estimate(e), e.samples] for figure, e in result.figures.items()]
+    said = [f"{name} on the feedback of {result.records} pictures:", ""]
+    said += [table(rows, ["figure", "value and 95 % interval", "samples"]), ""]
+    said += [f"no {part}: {count}" for part, count in result.unanswered.items()]
+    said += [f"not scored, {code}: {count}" for code, count in result.reasons().items()]
+    return "\n".join(said).rstrip()
+
+
+def _estimate(found: Estimate) -> str:
+    if found.value is None:
+        return found.why
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f}"
+    return interval(found.value, found.low, found.high)
+
+
+def feedback_numbers(said: PictureFeedback) -> dict[str, object]:
+    """Scores, words and the mean of each map of one picture, for programs."""
+    return {
+        "scores": dict(said.scores),
+        "mean_of_map": {kind: drawn.mean().item() for kind, drawn in said.maps.items()},
+        "words": [asdict(word) for word in said.words],
+    }

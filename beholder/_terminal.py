@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 from beholder.errors import BeholderError, ConfigError
 
 if TYPE_CHECKING:
+    from beholder.eval.report import Report
     from beholder.rewards import Reward
-    from beholder.rewards.mps import MPS
 
 OK, FAILED, USAGE, SOME_ROWS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes of every verb."""
@@ -145,15 +145,23 @@ def named_rewards(
     }
 
 
-def explainer(spec: str, device: str | None) -> MPS:
-    """The MPS reward that `spec` names; ConfigError for a reward that explains nothing."""
+def with_explanations(page: Report, spec: str, device: str | None) -> Report:
+    """The report with what the reward that `spec` names says of its best and worst pictures.
+
+    MPS shows its word masks and attention, RichHF its heatmaps, scores and misaligned words.
+    Raises ConfigError for a reward that explains nothing.
+    """
+    from beholder.eval.overview import explained, with_feedback  # noqa: PLC0415
     from beholder.rewards import load  # noqa: PLC0415
     from beholder.rewards.mps import MPS  # noqa: PLC0415
+    from beholder.rewards.richhf import RichHF  # noqa: PLC0415
 
     reward = load(spec, device=device)
-    if not isinstance(reward, MPS):
-        raise ConfigError(f"{spec!r} explains nothing; --explain takes an MPS reward")
-    return reward
+    if isinstance(reward, MPS):
+        return explained(page, reward.explain, fit=reward.towers.preprocess.fit)
+    if isinstance(reward, RichHF):
+        return with_feedback(page, reward.explain)
+    raise ConfigError(f"{spec!r} explains nothing; --explain takes an MPS or RichHF reward")
 
 
 def split_spec(spec: str) -> tuple[str, str]:

@@ -150,9 +150,11 @@ def source(
     ] = [],  # noqa: B006  (typer reads it once)
     json: Json = False,
 ) -> None:
-    """A public preference data set as ours: published splits and tie rules, every row counted.
+    """A public data set, or scenes made here, as ours: splits and tie rules kept, rows counted.
 
     Example: beholder annotate source hpdv2 --from HPDv2/ --split test -o data/hpdv2/
+
+    Example: beholder annotate source scenes --set folder=pictures --split train -o scenes/
     """
     from beholder.annotation.sources import convert, load  # noqa: PLC0415
 

@@ -116,11 +116,11 @@ def next_text(batch: NextBatch, pushed: Pushed | None, folder: Path) -> str:
 def source_text(report: SourceReport, out: Path) -> str:
     """What became of the rows of a public data set, beside the published counts."""
     tally = report.tally
+    pairs = [f"  {tally.pairs} pairs, {tally.ties} ties", f"  rule of ties: {report.card.ties}"]
     return "\n".join(
         [
-            f"{out}: {tally.records} records of {tally.rows} rows, {tally.pairs} pairs, "
-            f"{tally.ties} ties",
-            f"  rule of ties: {report.card.ties}",
+            f"{out}: {tally.records} records of {tally.rows} rows",
+            *(pairs if report.card.kind == "comparisons" else []),
             *_numbered(tally.left_out, "left out: "),
             *_numbered(tally.notes, ""),
             *(f"  {check}" for check in report.checks),

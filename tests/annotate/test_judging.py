@@ -61,7 +61,7 @@ def test_a_public_data_set_is_converted(tmp_path: Path, shell: Shell) -> None:
     (tmp_path / "test.json").write_text(json.dumps(rows))
     words = ("annotate", "source", "imagerewarddb", "--from", tmp_path, "-o", tmp_path / "out")
     assert shell(*words) == 0
-    assert "1 records of 1 rows, 1 pairs, 0 ties" in shell.out
+    assert "1 records of 1 rows\n  1 pairs, 0 ties\n  rule of ties" in shell.out
 
 
 @pytest.mark.parametrize(

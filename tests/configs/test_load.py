@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from beholder.configs._load import load_config, presets
+from beholder.configs._load import config_keys, load_config, presets
 from beholder.errors import ConfigError
 from beholder.training.reward import RewardTraining
 from beholder.training.richhf import RichHFTraining
@@ -162,3 +162,9 @@ def test_a_training_that_was_written_down_is_read_back(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(asdict(config)))
     assert load_config(path, [], RewardTraining) == config
     assert config.aspect_weights == {"detail": 2.0}
+
+
+def test_the_keys_of_a_configuration_are_those_of_file_and_overrides() -> None:
+    assert config_keys(None, ["feedback=x", "fit.steps=3"]) == {"feedback", "fit"}
+    assert "preferences" in config_keys("tiny_cpu", ["preferences=x"])
+    assert "feedback" in config_keys("richhf_tiny_cpu", [])

@@ -10,10 +10,15 @@ from PIL import Image
 
 from beholder.annotation.forms import richhf
 from beholder.annotation.joining.answers import DOUBTFUL
-from beholder.annotation.joining.feedback import aggregate_ratings, read_feedback, write_feedback
+from beholder.annotation.joining.feedback import (
+    aggregate_ratings,
+    holds_feedback,
+    read_feedback,
+    write_feedback,
+)
 from beholder.annotation.joining.heatmaps import HeatConfig, heatmap
 from beholder.annotation.reading.label_studio import parse_tasks
-from beholder.annotation.records.dataset import write_ratings
+from beholder.annotation.records.dataset import write_preferences, write_ratings
 from beholder.errors import DataError
 from beholder.types import MAPS, Feedback, Point, Rating, WordLabel
 from tests.annotation.samples import ALL_GOOD, rating, real_ratings
@@ -191,3 +196,13 @@ def test_a_damaged_map_is_no_map_of_zeros(
     pq.write_table(table.set_column(place, "map_misalignment", damaged), shard)
     with pytest.raises(DataError, match=reason):
         next(read_feedback(tmp_path))
+
+
+def test_a_folder_of_feedback_is_known_by_its_columns(tmp_path: Path) -> None:
+    feedback = Feedback(key="k", prompt="a cat", image="a.png", values={})
+    write_feedback([feedback], tmp_path / "imported" / "feedback")
+    write_preferences([], tmp_path / "preferences")
+    assert holds_feedback(tmp_path / "imported" / "feedback")
+    assert holds_feedback(tmp_path / "imported")
+    assert not holds_feedback(tmp_path / "preferences")
+    assert not holds_feedback(tmp_path / "nowhere")
