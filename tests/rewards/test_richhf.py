@@ -7,6 +7,7 @@ from torch import Tensor
 
 import beholder
 from beholder.errors import ConfigError, DataError, WeightsError
+from beholder.rewards._towers._encoders import as_text
 from beholder.rewards.richhf import RichHF, build
 from beholder.types import MAPS, RATED
 from beholder.words import word_spans
@@ -227,7 +228,7 @@ def test_the_sizes_have_the_published_numbers_of_parameters() -> None:
 
 
 def tokenizer_of(reward: RichHF) -> dict[str, str]:
-    return {"tokenizer": bytes(reward.tokens.get_extra_state().tolist()).decode()}
+    return {"tokenizer": as_text(reward.tokens.get_extra_state())}
 
 
 def encoder(reward: RichHF) -> Any:

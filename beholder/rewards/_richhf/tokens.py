@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from typing_extensions import override
 
 from beholder.errors import ConfigError
-from beholder.rewards._towers._encoders import TextEncoder
+from beholder.rewards._towers._encoders import TextEncoder, as_bytes, as_text
 from beholder.words import word_spans
 
 MARK = "_0"
@@ -135,12 +135,11 @@ class WordTokenizer(nn.Module):
 
     @override
     def get_extra_state(self) -> Tensor:
-        text = bytearray(self._saved.encode())
-        return torch.frombuffer(text, dtype=torch.uint8) if text else torch.empty(0).byte()
+        return as_bytes(self._saved)
 
     @override
     def set_extra_state(self, state: Tensor) -> None:
-        self._saved, self._parsed = _text_of(state), None
+        self._saved, self._parsed = as_text(state), None
 
     def _spelling(self, plain: list[int], marked: list[int]) -> Spelling:
         # Unknown characters in a row may be one token: there the mark is spelled by itself.
@@ -149,7 +148,7 @@ class WordTokenizer(nn.Module):
 
     @property
     def _text(self) -> str:
-        return _text_of(self._lender[0].get_extra_state()) if self._lender else self._saved
+        return as_text(self._lender[0].get_extra_state()) if self._lender else self._saved
 
     @property
     def _vocabulary(self) -> _Vocabulary:
@@ -223,7 +222,3 @@ class _Vocabulary:
 def _plain(spelled_out: re.Match[str]) -> str:
     """The same characters but for the first one, so that no special token is found in them."""
     return "\ufffd" + spelled_out.group()[1:]
-
-
-def _text_of(state: Tensor) -> str:
-    return state.cpu().numpy().tobytes().decode()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
@@ -173,13 +173,12 @@ class TextEncoder(nn.Module):
 
     @override
     def get_extra_state(self) -> Tensor:
-        text = bytearray(self._saved.encode())
-        return torch.frombuffer(text, dtype=torch.uint8) if text else torch.empty(0).byte()
+        return as_bytes(self._saved)
 
     @override
     def set_extra_state(self, state: Tensor) -> None:
         if len(state):
-            self._take_tokenizer(state.cpu().numpy().tobytes().decode())
+            self._take_tokenizer(as_text(state))
 
     @property
     def _ready(self) -> Any:
@@ -198,6 +197,17 @@ class TextEncoder(nn.Module):
         tokenizer.enable_padding(length=self.max_length, pad_id=pad_id, pad_token=self._pad_token)
         tokenizer.encode_special_tokens = True  # a special that a prompt spells out is plain text
         self._saved, self._tokenizer, self.pad_id = text, tokenizer, int(pad_id)
+
+
+def as_bytes(text: str) -> UInt8[Tensor, " n"]:
+    """A text as a tensor that can be saved beside weights."""
+    data = bytearray(text.encode())
+    return torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0).byte()
+
+
+def as_text(state: UInt8[Tensor, " n"]) -> str:
+    """The text that `as_bytes` packed."""
+    return state.cpu().numpy().tobytes().decode()
 
 
 def load_in_order(module: nn.Module, path: Path) -> None:
