@@ -18,7 +18,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -44,7 +46,8 @@ from beholder.eval.feedback_baselines import (
 )
 from beholder.eval.preference import PictureScorer
 from beholder.rewards.richhf import RichHF
-from beholder.types import MAPS, RATED, Feedback
+from beholder.types import MAPS, RATED, Feedback, Scores, WordLabel
+from beholder.words import word_spans
 from benchmarks._machine import processor
 from benchmarks._richhf_start import align, build_start
 
@@ -130,6 +133,36 @@ def report(reward: RichHF, folder: Path) -> Iterator[str]:
     yield from words(reward, folder)
 
 
+@dataclass(frozen=True, slots=True)
+class PromptAlone:
+    """How often each word was altered in training, whatever is shown; nothing else."""
+
+    shares: Mapping[str, float]
+    mean: float
+
+    @classmethod
+    def of(cls, records: Iterable[Feedback]) -> PromptAlone:
+        """Words of few records are drawn towards the mean."""
+        seen: Counter[str] = Counter()
+        altered: Counter[str] = Counter()
+        for record in records:
+            for word in record.words:
+                seen[word.word.lower()] += 1
+                altered[word.word.lower()] += word.p_misaligned > 0.5
+        mean = altered.total() / seen.total()
+        return cls({w: (altered[w] + 5 * mean) / (n + 5) for w, n in seen.items()}, mean)
+
+    def score(self, images: Sequence[str], prompts: Sequence[str]) -> Scores:
+        words = [
+            [
+                WordLabel(p[a:b], a, b, self.shares.get(p[a:b].lower(), self.mean))
+                for a, b in word_spans(p)
+            ]
+            for p in prompts
+        ]
+        return Scores(torch.zeros(len(images)), words=words)
+
+
 def columns(reward: RichHF, folder: Path) -> Mapping[str, Mapping[str, float | None]]:
     side = reward.map_side
     means = TrainingMeans.of(islice(read_feedback(folder / "train"), 4000), side)
@@ -139,6 +172,7 @@ def columns(reward: RichHF, folder: Path) -> Mapping[str, Mapping[str, float | N
         "mean map": CentreBias(means),
         "centre": GaussianCentre(side),
         "saliency": SpectralResidual(side),
+        "prompt alone": PromptAlone.of(islice(read_feedback(folder / "train"), 4000)),
     }
     found = {name: values(measured(scorer, folder)) for name, scorer in rewards.items()}
     anchors = {
@@ -160,11 +194,16 @@ def values(found: FeedbackEvaluation) -> dict[str, float | None]:
 
 
 def table(columns: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:
-    yield " ".join([f"{'':26s}", *(f"{title:>21s}" for title in columns)])
+    widths = [max(len(title), 9) for title in columns]
+    yield row("", columns, widths)
     for figure in FIGURES:
-        cells = [column.get(figure) for column in columns.values()]
-        yield " ".join([f"{figure:26s}", *(f"{cell(value):>21s}" for value in cells)])
+        yield row(figure, [cell(column.get(figure)) for column in columns.values()], widths)
     yield "* on RichHF-18K's test split, people's judgements, not scenes: see feedback_anchors.py"
+
+
+def row(name: str, cells: Iterable[str], widths: Sequence[int]) -> str:
+    padded = [text.rjust(width) for text, width in zip(cells, widths, strict=True)]
+    return "  ".join([name.ljust(26), *padded])
 
 
 def cell(value: float | None) -> str:
@@ -173,14 +212,14 @@ def cell(value: float | None) -> str:
 
 def words(reward: RichHF, folder: Path) -> Iterator[str]:
     """The decoder and the light head side by side; each threshold is the best one on dev."""
-    yield f"{'misaligned words, read by':26s} {'decoder':>21s} {'head':>21s}"
+    yield row("misaligned words, read by", ["decoder", "head"], [9, 9])
     found = {}
     for reader in ("decoder", "head"):
         reward.words = reader
         best = best_threshold(reward, folder)
         found[reader] = {**values(measured(reward, folder, best)), "threshold (dev)": best}
     for figure in (*(f for f in FIGURES if f.startswith("words")), "threshold (dev)"):
-        yield " ".join([f"{figure:26s}", *(f"{cell(c.get(figure)):>21s}" for c in found.values())])
+        yield row(figure, [cell(column.get(figure)) for column in found.values()], [9, 9])
     reward.words = "decoder"
     yield f"time of the head / time of the decoder: {ratio(reward, folder):.3f}"
 
