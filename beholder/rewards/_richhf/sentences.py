@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from beholder.errors import DataError
 from beholder.rewards._richhf.tokens import Spelling
 
-Choice = tuple[set[int], set[int]]
-"""Tokens that tell that a word is marked, and tokens that tell that it is not."""
+Choice = tuple[set[int], set[int] | None]
+"""Tokens that say that a word is marked, and those that say that it is not; None is all others."""
 
 Question = tuple[int, Choice]
 """Which of the choice's tokens comes at this place of a sentence?"""
@@ -43,13 +43,17 @@ class Sentence:
     def choices(self) -> list[Choice]:
         """What can come at each word's place.
 
-        A word whose plain form is the start of the marked one is told to be plain by whatever may
-        follow it: a first token of the next word, or the end.
+        A word whose plain form is the start of the marked one is told to be plain by whatever else
+        comes than the mark: what the decoder expects next may be another word than the prompt's.
+        Only where the mark's token also starts what follows, those starts alone tell it.
         """
-        found, after = [], {self.end}
+        found: list[Choice] = []
+        after = {self.end}
         for word in reversed(self.words):
             shared = word.shared
-            found.append((_at(word.marked, shared, after), _at(word.plain, shared, after)))
+            marked, plain = (_at(form, shared, after) for form in (word.marked, word.plain))
+            is_anything = shared == len(word.plain) and marked.isdisjoint(after)
+            found.append((marked, None if is_anything else plain))
             after = _at(word.marked, 0, after) | _at(word.plain, 0, after)
         return found[::-1]
 

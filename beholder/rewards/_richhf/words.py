@@ -3,7 +3,7 @@
 The decoder writes the prompt word by word and puts "_0" behind those that the picture misses
 (Liang et al., CVPR 2024). What it would write freely may leave the prompt, and tells no
 probability. So it is guided: it is given the prompt's own words, and asked at the end of each one
-whether the mark comes next or what follows the word unmarked.
+whether the mark comes next or anything else.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def mark_logits(
     """For each picture ln p(mark) - ln p(none) of every word of its prompt, in one pass.
 
     Each word is asked about where it parts from its marked form: p(mark) is the probability of the
-    mark's token there, p(none) that of all tokens that may follow without a mark. The words before
-    it are marked as `marks` say, none by default. Gradients pass.
+    mark's token there, p(none) that of all others. The words before it are marked as `marks` say,
+    none by default. Gradients pass.
     """
     told = [[False] * len(row) for row in words] if marks is None else marks
     pairs = list(zip(_sentences(tokens, words), told, strict=True))
@@ -200,7 +200,10 @@ def _answers(
     rows, places = torch.tensor(flat, device=states.device).unbind(1)
     logits = cast("Any", t5).lm_head(states[rows, places]).float()
     choices = [choice for asked in questions for _, choice in asked]
-    marked, plain = (_sum(logits, side) for side in zip(*choices, strict=True))
+    marked = _sum(logits, [yes for yes, _ in choices])
+    named = _sum(logits, [yes if no is None else no for yes, no in choices])
+    others = torch.tensor([no is None for _, no in choices], device=logits.device)
+    plain = torch.where(others, _but(logits, [min(yes) for yes, _ in choices]), named)
     return list((marked - plain).split(counts))
 
 
@@ -208,6 +211,12 @@ def _sum(logits: Float[Tensor, "n v"], choices: Sequence[set[int]]) -> Float[Ten
     """Log Σ exp of the chosen logits of each row."""
     ids, real = (part.to(logits.device) for part in padded([sorted(c) for c in choices], 0))
     return logits.gather(1, ids).masked_fill(~real, -torch.inf).logsumexp(dim=1)
+
+
+def _but(logits: Float[Tensor, "n v"], left_out: Sequence[int]) -> Float[Tensor, " n"]:
+    """Log Σ exp of all logits of each row but one."""
+    ids = torch.tensor(left_out, device=logits.device)[:, None]
+    return logits.scatter(1, ids, -torch.inf).logsumexp(dim=1)
 
 
 class WordHead(nn.Module):

@@ -24,10 +24,13 @@ def test_each_word_is_asked_about_where_its_forms_part() -> None:
     assert SENTENCE.places([True, True, False]) == [1, 4, 7]
 
 
-def test_a_plain_word_is_told_by_whatever_may_follow_it() -> None:
-    assert SENTENCE.choices() == [({MARK}, {11}), ({13}, {12}), ({MARK}, {END})]
+def test_a_plain_word_is_told_by_whatever_else_comes_than_the_mark() -> None:
+    assert SENTENCE.choices() == [({MARK}, None), ({13}, {12}), ({MARK}, None)]
+
+
+def test_where_the_mark_may_also_start_what_follows_the_starts_tell() -> None:
     followed = Sentence((A, DROPPED, A), END).choices()
-    assert followed == [({MARK}, {MARK, 10}), ({MARK}, {10}), ({MARK}, {END})]
+    assert followed == [({MARK}, {MARK, 10}), ({MARK}, None), ({MARK}, None)]
 
 
 def test_labels_of_another_number_are_refused() -> None:

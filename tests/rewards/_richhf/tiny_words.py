@@ -52,11 +52,17 @@ def words_of(prompt: str) -> list[str]:
 
 
 def tiny_t5(tokens: WordTokenizer, seed: int = 0) -> Any:
-    """A T5 with random weights, large enough for its answers to depend on what came before."""
+    """A T5 with random weights, large enough for its answers to depend on what came before.
+
+    The mark's token is either far likelier or far less likely than all others together.
+    """
     torch.manual_seed(seed)
     t5: Any = build_t5(T5, tokens.special_ids())
     for weight in (*t5.decoder.parameters(), t5.lm_head.weight):
         nn.init.normal_(weight, std=0.3)
+    (word,) = tokens.spell(["a"])
+    with torch.no_grad():
+        t5.lm_head.weight[word.marked[word.shared]] *= 120
     return t5.eval()
 
 
