@@ -226,12 +226,10 @@ def words(reward: RichHF, folder: Path) -> Iterator[str]:
 
 def best_threshold(reward: RichHF, folder: Path) -> float:
     """The probability above which F1 of the held-out dev split is highest."""
-    p, truth = [], []
-    for record in read_feedback(folder / "dev"):
-        (said,) = reward.score([record.image], [record.prompt]).words
-        p += [word.p_misaligned for word in said]
-        truth += [word.p_misaligned > 0.5 for word in record.words]
-    shares, wrong = np.array(p), np.array(truth)
+    records = list(read_feedback(folder / "dev"))
+    scores = reward.score([r.image for r in records], [r.prompt for r in records])
+    shares = np.array([word.p_misaligned for said in scores.words for word in said])
+    wrong = np.array([word.p_misaligned > 0.5 for r in records for word in r.words])
     order = np.argsort(-shares)
     true = np.cumsum(wrong[order])
     f1 = 2 * true / (np.arange(1, len(true) + 1) + wrong.sum())
