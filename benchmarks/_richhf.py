@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--picture", type=Path, help="ten held-out scenes as a picture")
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     draw_scenes(given.folder, given.processes)
     make_start(given.folder)
     train(given.folder, given.processes)
