@@ -322,7 +322,9 @@ def _evaluate_feedback(name: str, model: Reward, judgements: Path, json: bool) -
 def explain(
     picture: Annotated[Path, typer.Argument(help="A picture.")],
     prompt: Annotated[str, typer.Option(help="What it should show.")],
-    reward: Annotated[str, typer.Option("--reward", "-r", help="What `beholder.load` takes.")],
+    reward: Annotated[
+        str, typer.Option("--reward", "-r", help="RichHF, as `beholder.load` takes.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A .png or .html file to write.")],
     setting: Settings = [],  # noqa: B006
     device: Device = None,
@@ -340,6 +342,8 @@ def explain(
         raise ConfigError(f"{out.name} is neither .png nor .html; name one of them")
     ((_, model),) = terminal.named_rewards([reward], setting, device).items()
     said = PictureFeedback.of(picture, prompt, model.score([picture], [prompt]))
+    if not said.maps:
+        raise ConfigError(f"{reward!r} draws no heatmaps; give a RichHF reward")
     if out.suffix == ".png":
         save_png(said, out)
     else:

@@ -71,6 +71,13 @@ def test_explain_names_what_it_can_write_and_what_it_cannot_read(
     assert "none.png" in shell.err
 
 
+def test_a_reward_without_maps_explains_nothing(data: Path, shell: Shell) -> None:
+    picture, out = next(data.parent.glob("1-*.png")), data.parent / "out.png"
+    assert shell("explain", picture, "--prompt", "a cat", "-r", "tiny", "-o", out) == 2
+    assert "'tiny' draws no heatmaps" in shell.err
+    assert not out.exists()
+
+
 def test_a_report_shows_what_richhf_sees(data: Path, reward: Path, shell: Shell) -> None:
     manifest = data.parent / "manifest.csv"
     names = sorted(path.name for path in data.parent.glob("*.png"))

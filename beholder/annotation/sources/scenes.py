@@ -122,7 +122,9 @@ class Scenes(Source):
     def _root(self, place: str | Path | None) -> Path:
         root = self.folder if place is None else place
         if root is None:
-            raise AnnotationError("scenes are drawn on this machine; give a folder to draw into")
+            raise AnnotationError(
+                "scenes are drawn on this machine; give a folder to draw into, --set folder=scenes"
+            )
         return Path(root)
 
     def _drawn(self, root: Path, split: str) -> Iterator[dict[str, Any]]:
