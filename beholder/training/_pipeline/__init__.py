@@ -1,0 +1,1 @@
+"""Everything that knows diffusers; `beholder.training.pipeline` is its door."""

@@ -1,0 +1,1 @@
+"""The parts that every tuning of a pipeline shares."""
