@@ -370,13 +370,13 @@ def train(
 
     Example: beholder train tiny_cpu preferences=judgements/ run=runs/my-reward
     """
-    from beholder.configs._load import config_keys, load_config  # noqa: PLC0415
+    from beholder.configs._load import load_config, read_config  # noqa: PLC0415
     from beholder.training.reward import RewardTraining, train_reward  # noqa: PLC0415
     from beholder.training.richhf import RichHFTraining, train_richhf  # noqa: PLC0415
 
     terminal.show_log()
     given = changes or []
-    if "feedback" in config_keys(config, given):
+    if "feedback" in read_config(config, given):
         folder = train_richhf(load_config(config, given, RichHFTraining))
     else:
         folder = train_reward(load_config(config, given, RewardTraining))

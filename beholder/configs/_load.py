@@ -22,14 +22,16 @@ _SHOWN = 80  # characters of a value in an error
 Config = TypeVar("Config")
 
 
-def presets() -> list[str]:
-    """Names of the presets that `load_config` finds in the package."""
-    found = {path.name for path in files("beholder.configs").iterdir()}
+def presets(room: str = "") -> list[str]:
+    """Names of the presets that `load_config` finds in the package, or in a `room` of it."""
+    found = {path.name for path in files("beholder.configs").joinpath(room).iterdir()}
     names = {name.removesuffix(".yaml") for name in found if name.endswith(".yaml")}
     return sorted(names - _NOT_PRESETS)
 
 
-def load_config(source: str | Path | None, overrides: Sequence[str], kind: type[Config]) -> Config:
+def load_config(
+    source: str | Path | None, overrides: Sequence[str], kind: type[Config], room: str = ""
+) -> Config:
     """The configuration in a YAML file or preset, with `overrides` put over it.
 
     Values keep their YAML type: a number is no text and true is no number; only a whole number may
@@ -41,38 +43,38 @@ def load_config(source: str | Path | None, overrides: Sequence[str], kind: type[
         overrides: "key=value", with dots into nested keys, such as "fit.steps=300"; the value is
             YAML.
         kind: a frozen dataclass.
+        room: the folder of the presets, such as "tune".
 
     Raises:
         ConfigError: if there is no such file or preset, it is not YAML, or a key is unknown, given
             twice, of another type or out of range; the text says which and what was expected.
     """
-    given = _given(source, overrides)
+    given = read_config(source, overrides, room)
     _refuse_unknown(given, kind)
     return _validated(given, kind)
 
 
-def config_keys(source: str | Path | None, overrides: Sequence[str]) -> set[str]:
-    """The keys that a configuration gives, which tell what kind it is; errors as `load_config`."""
-    return set(_given(source, overrides))
-
-
-def _given(source: str | Path | None, overrides: Sequence[str]) -> dict[str, object]:
-    given = {} if source is None else _read(source)
+def read_config(
+    source: str | Path | None, overrides: Sequence[str], room: str = ""
+) -> dict[str, object]:
+    """What a configuration gives, unchecked, to tell what kind it is; errors as `load_config`."""
+    given = {} if source is None else _read(source, room)
     for override in overrides:
         _put(given, override)
     return given
 
 
-def _read(source: str | Path) -> dict[str, object]:
+def _read(source: str | Path, room: str) -> dict[str, object]:
     if Path(source).is_file():
         where, text = str(source), _text(Path(source))
-    elif str(source) in presets():
+    elif str(source) in presets(room):
         where = f"preset {source}"
-        text = files("beholder.configs").joinpath(f"{source}.yaml").read_text(encoding="utf-8")
+        place = files("beholder.configs").joinpath(room)
+        text = place.joinpath(f"{source}.yaml").read_text(encoding="utf-8")
     else:
         raise ConfigError(
             f"no configuration file {str(source)!r}, nor a preset of that name; "
-            f"{_suggestion(str(source), presets())}"
+            f"{_suggestion(str(source), presets(room))}"
         )
     given = _parse(text, where)
     if given is None:

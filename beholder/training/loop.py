@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -39,6 +39,7 @@ class Progress:
         metrics: their evaluation.
         stale: evaluations since then.
         is_stopped: whether the patience ran out.
+        evaluated_step: of the newest evaluation; -1 before the first.
     """
 
     step: int = 0
@@ -47,6 +48,7 @@ class Progress:
     metrics: Mapping[str, float] | None = None
     stale: int = 0
     is_stopped: bool = False
+    evaluated_step: int = -1
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Task(Generic[Batch]):
         evaluate: (rank, processes) -> sum and count of each metric on that share of the held-out
             data, the same names on each; None trains without.
         objective: what to maximise in these metrics; later numbers decide where earlier ones tie.
+        evaluated: called by the main process with the step once an evaluation is in the journal.
     """
 
     step: Callable[[Batch], tuple[Tensor, Logs]]
@@ -68,6 +71,7 @@ class Task(Generic[Batch]):
     objective: Callable[[Mapping[str, float]], tuple[float, ...]] = lambda metrics: tuple(
         metrics.values()
     )
+    evaluated: Callable[[int], None] = lambda step: None
 
 
 def fit(
@@ -86,16 +90,18 @@ def fit(
     do with as many times the accumulation. `rate_of` gives the share of the learning rate by which
     a weight of that name learns. The caller's random state is left as it was.
 
+    A run of one process that fails, or is told to stop, keeps what its last whole step gave.
+
     Raises:
         ConfigError: if everything is frozen or the device lacks the precision.
-        BeholderError: if the loss is not finite.
+        BeholderError: if the loss is not finite, or the memory does not suffice.
     """
     processes = processes or Processes()
     folder.mkdir(parents=True, exist_ok=True)
     module.to(processes.device)
     run = _Run(task, module, config, folder, processes, rate_of)
     devices = [processes.device] if processes.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), run.resumed():
+    with torch.random.fork_rng(devices), run.resumed(), run.kept():
         run.train()
     run.learner.finish()
     module.eval()
@@ -140,6 +146,8 @@ class _Run(Generic[Batch]):
         self._journal: Journal | None = None
         self.learner = Learner(module, config, precision, rate_of)
         self.progress = Progress()
+        self._saved_step = 0
+        self._is_whole = True  # whether weights and moments are those of one step
 
     @contextmanager
     def resumed(self) -> Iterator[None]:
@@ -153,21 +161,35 @@ class _Run(Generic[Batch]):
         with closing(Journal(self._folder, self.progress.step)) as self._journal:
             yield
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A checkpoint of the last whole step is written if what is inside fails or is stopped."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            self._keep()
+            raise BeholderError(
+                f"out of memory after step {self.progress.step} ({error}); smaller batches with "
+                "more accumulation, gradient checkpointing or bf16 need less"
+            ) from error
+        except BaseException:
+            self._keep()
+            raise
+
     def train(self) -> None:
         """All steps that are left."""
         progress, config = self.progress, self._config
-        if progress.step == 0:
-            self._evaluate()
         batches = self._batches()
+        self._evaluate_if_due()
         bar = self._bar()
         while progress.step < config.steps and not progress.is_stopped:
             began = time.perf_counter()
             logs = self._learn(batches)
             progress.step += 1
+            self._is_whole = True
             if self._is_due(config.log_every_steps):
                 self._write({**self._mean(logs), "time/step_seconds": time.perf_counter() - began})
-            if self._is_due(config.evaluate_every_steps):
-                self._evaluate()
+            self._evaluate_if_due()
             if self._is_due(config.checkpoint_every_steps) or progress.is_stopped:
                 self._save()
             bar.set_postfix_str(f"loss {logs['train/loss']:.4f}", refresh=False)
@@ -203,6 +225,7 @@ class _Run(Generic[Batch]):
                 "clip_norm or use precision=fp32, and start in a new folder"
             )
         share_gradients(self._processes, list(self.learner.weights.values()))
+        self._is_whole = False
         norm = self.learner.update(step)
         return {
             **logs,
@@ -216,6 +239,16 @@ class _Run(Generic[Batch]):
         self.learner.backward(loss / self._config.accumulation)
         return {"train/loss": loss.detach(), **logs}
 
+    def _evaluate_if_due(self) -> None:
+        """Evaluate at this step unless that was done before a stop."""
+        progress = self.progress
+        if (
+            self._is_due(self._config.evaluate_every_steps)
+            and progress.evaluated_step < progress.step
+        ):
+            self._evaluate()
+            progress.evaluated_step = progress.step
+
     @torch.no_grad()
     def _evaluate(self) -> None:
         if self._task.evaluate is None:
@@ -227,6 +260,8 @@ class _Run(Generic[Batch]):
             metrics = self._ratios(sums)
             self._judge(metrics)
         self._write(metrics)
+        if self._processes.is_main:
+            self._task.evaluated(self.progress.step)
 
     def _judge(self, metrics: Mapping[str, float]) -> None:
         progress, value = self.progress, self._task.objective(metrics)
@@ -258,13 +293,21 @@ class _Run(Generic[Batch]):
         if self._processes.is_main:
             keep = self._config.keep_checkpoints
             write_checkpoint(self._folder / "checkpoints", checkpoint, keep=keep)
+        self._saved_step = self.progress.step
         self._processes.wait()
+
+    def _keep(self) -> None:
+        """Save if that is possible: others may wait elsewhere, and the disk may be what failed."""
+        if self._is_whole and self._processes.count == 1 and self.progress.step > self._saved_step:
+            with suppress(OSError):
+                self._save()
 
     def _take_up(self, checkpoint: Checkpoint) -> None:
         state = cast("dict[str, Any]", checkpoint.state)
         self.learner.restore(checkpoint.tensors, state["scale"])
         best = state["progress"].pop("best")
         self.progress = Progress(best=None if best is None else tuple(best), **state["progress"])
+        self._saved_step = self.progress.step
         _LOG.info("going on after step %d", self.progress.step)
 
     def _autocast(self) -> torch.autocast:

@@ -79,7 +79,7 @@ def train_reward(
     if evaluation is None and config.evaluation:
         evaluation = read_preferences(Path(config.evaluation))
     processes = Processes(cpu=config.device == "cpu")
-    with own_folder(config, processes, _PLACES) as folder:
+    with own_folder(asdict(config), processes, _PLACES) as folder:
         _train(config, preferences, evaluation, processes)
     return folder
 

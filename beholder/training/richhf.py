@@ -82,7 +82,7 @@ def train_richhf(
     if evaluation is None and config.evaluation:
         judged = Path(config.evaluation)
     processes = Processes(cpu=config.device == "cpu")
-    with own_folder(config, processes) as folder:
+    with own_folder(asdict(config), processes) as folder:
         _train(config, given, judged, processes)
     return folder
 

@@ -70,19 +70,19 @@ class RunConfig:
 
 @contextmanager
 def own_folder(
-    config: RunConfig, processes: Processes, places: Collection[str] = ("run",)
+    given: Mapping[str, Any], processes: Processes, places: Collection[str] = ("run",)
 ) -> Iterator[Path]:
-    """The run's folder, which nobody else uses inside, with its configuration written or compared.
+    """The folder `given["run"]`, which nobody else uses inside, with `given` written or compared.
 
     `places` are keys that name files and change no weight: a folder that was moved goes on.
     Raises ConfigError if it holds another run or another process trains in it.
     """
-    folder = Path(config.run)
-    given = {key: value for key, value in asdict(config).items() if key not in places}
+    folder = Path(given["run"])
+    compared = {key: value for key, value in given.items() if key not in places}
     with ExitStack() as stack:
         if processes.is_main:
             stack.enter_context(sole_user(folder))
-            claim(folder, "config.yaml", given)
+            claim(folder, "config.yaml", compared)
         processes.wait()
         yield folder
 

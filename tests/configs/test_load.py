@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from beholder.configs._load import config_keys, load_config, presets
+from beholder.configs._load import read_config, load_config, presets
 from beholder.errors import ConfigError
 from beholder.training.reward import RewardTraining
 from beholder.training.richhf import RichHFTraining
@@ -164,7 +164,10 @@ def test_a_training_that_was_written_down_is_read_back(tmp_path: Path) -> None:
     assert config.aspect_weights == {"detail": 2.0}
 
 
-def test_the_keys_of_a_configuration_are_those_of_file_and_overrides() -> None:
-    assert config_keys(None, ["feedback=x", "fit.steps=3"]) == {"feedback", "fit"}
-    assert "preferences" in config_keys("tiny_cpu", ["preferences=x"])
-    assert "feedback" in config_keys("richhf_tiny_cpu", [])
+def test_what_a_configuration_gives_is_read_before_its_kind_is_known() -> None:
+    assert read_config(None, ["feedback=x", "fit.steps=3"]) == {
+        "feedback": "x",
+        "fit": {"steps": 3},
+    }
+    assert read_config("tiny_cpu", ["preferences=x"])["preferences"] == "x"
+    assert "feedback" in read_config("richhf_tiny_cpu", [])

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -31,20 +31,26 @@ def config(folder: Path) -> RunConfig:
 
 def test_a_folder_goes_on_with_its_own_configuration_and_refuses_another(tmp_path: Path) -> None:
     given = config(tmp_path)
-    with own_folder(given, ALONE) as folder:
+    with own_folder(asdict(given), ALONE) as folder:
         assert folder == tmp_path / "run"
-        with pytest.raises(ConfigError, match="another process trains"), own_folder(given, ALONE):
+        with (
+            pytest.raises(ConfigError, match="another process trains"),
+            own_folder(asdict(given), ALONE),
+        ):
             pass
     other = replace(given, fit=FitConfig(steps=7))
-    with pytest.raises(ConfigError, match=r"fit\.steps was 500, now 7"), own_folder(other, ALONE):
+    with (
+        pytest.raises(ConfigError, match=r"fit\.steps was 500, now 7"),
+        own_folder(asdict(other), ALONE),
+    ):
         pass
 
 
 def test_places_of_files_may_change(tmp_path: Path) -> None:
     given = replace(config(tmp_path), evaluation="here")
-    with own_folder(given, ALONE, ("run", "evaluation")):
+    with own_folder(asdict(given), ALONE, ("run", "evaluation")):
         pass
-    with own_folder(replace(given, evaluation="there"), ALONE, ("run", "evaluation")):
+    with own_folder(asdict(replace(given, evaluation="there")), ALONE, ("run", "evaluation")):
         pass
 
 
