@@ -42,7 +42,7 @@ def reward_class(name: str) -> type[Reward]:
 def load(
     name: str,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | Mapping[str, float] | None = None,
     config: Mapping[str, object] | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
@@ -54,6 +54,7 @@ def load(
         name: one of `names()`; a folder written by `save_pretrained`; a hub repository "user/repo"
             that holds such a folder; or one of your own as "module:Class".
         weights: a local file in the reward's published format; None takes the published weights.
+            Of an ensemble: member -> how much it counts.
         config: overrides the sizes of the architecture; without `weights` the model is random.
         device: where the reward goes; None leaves it on the CPU.
         dtype: what its floating-point weights are cast to; None keeps them.

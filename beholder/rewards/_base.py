@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -149,12 +149,18 @@ class Reward(nn.Module, ABC):
         good = [k for k in range(len(rows)) if k not in errors]
         if not good:
             return self._empty(len(rows), errors)
-        pixels = torch.cat(
-            [self.preprocess(cast("Tensor", rows[k])[None].to(self.device)) for k in good]
-        )
-        scores = self.score_prepared(pixels, [prompts[k] for k in good]).detach()
+        prepared = [self.preprocess(cast("Tensor", rows[k])[None].to(self.device)) for k in good]
+        alike = grouped([tuple(values.shape) for values in prepared])
+        parts = [
+            self.score_prepared(
+                torch.cat([prepared[at] for at in group]), [prompts[good[at]] for at in group]
+            ).detach()
+            for group in alike
+        ]
+        order = [good[at] for group in alike for at in group]
         sizes = tuple((0, 0) if isinstance(row, ImageError) else _size(row) for row in rows)
-        return replace(self._scatter(scores, good, len(rows), errors), sizes=sizes)
+        scores = self._scatter(Scores.concatenate(parts), order, len(rows), errors)
+        return replace(scores, sizes=sizes)
 
     @final
     @property
@@ -217,9 +223,10 @@ class Reward(nn.Module, ABC):
             full[good] = values
             return full
 
-        for k, value in zip(good, scores.total.tolist(), strict=True):
+        for at, (k, value) in enumerate(zip(good, scores.total.tolist(), strict=True)):
             if not math.isfinite(value):
-                errors[k] = f"non-finite: the reward gave {value} for this picture"
+                why = f"non-finite: the reward gave {value} for this picture"
+                errors[k] = scores.errors.get(at, why)
         words: list[Sequence[WordLabel]] = [()] * rows if scores.words else []
         for k, picture_words in zip(good, scores.words, strict=False):
             words[k] = picture_words
@@ -296,6 +303,21 @@ def distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:
     row: dict[str, int] = {}
     rows = [row.setdefault(value, len(row)) for value in values]
     return list(row), torch.tensor(rows, dtype=torch.long)
+
+
+def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
+    """The rows of each distinct key, keys in the order in which they first stand."""
+    rows: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
+    return list(rows.values())
+
+
+def saved_name(reward: Reward) -> str:
+    """What names a reward in `config.json`: one of `names()`, or "module:Class" of one's own."""
+    kind = type(reward)
+    is_listed = kind.__module__ == f"beholder.rewards.{reward.card.name}"
+    return reward.card.name if is_listed else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def read_options(text: str, where: Path) -> dict[str, object]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import beholder
 from beholder.errors import WeightsError
-from beholder.rewards._base import Reward, read_options
+from beholder.rewards._base import Reward, read_options, saved_name
 from beholder.rewards._torchfile import read_torch
 
 CONFIG = "config.json"
@@ -215,11 +215,9 @@ def _unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _config(reward: Reward, sha256: str) -> dict[str, object]:
-    kind = type(reward)
-    is_listed = kind.__module__ == f"beholder.rewards.{reward.card.name}"
     return {
         "beholder": beholder.__version__,
-        "reward": reward.card.name if is_listed else f"{kind.__module__}:{kind.__qualname__}",
+        "reward": saved_name(reward),
         "options": reward.options(),
         "sha256": sha256,
     }

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,18 +8,21 @@ from torch import Tensor, nn
 
 from beholder.errors import ConfigError, DataError, ImageError, WeightsError
 from beholder.images import ImageSource
-from beholder.rewards import Reward, RewardCard
+from beholder.rewards import Reward, RewardCard, load
 from beholder.rewards._base import (
     MAX_PROMPT_CHARACTERS,
     check_pixels,
     distinct,
     evaluating,
+    grouped,
     prompt_fault,
     read_options,
+    saved_name,
     spread_prompts,
     take_options,
 )
 from beholder.types import Scores, WordLabel
+from tests.rewards import simple
 
 SURROGATE = "a \ud800 cat"
 
@@ -179,6 +183,31 @@ def test_rows_that_are_errors_stay_errors_with_their_code() -> None:
     assert scores.total[1] == 1.5
 
 
+def test_pictures_kept_at_their_own_sizes_are_scored_in_groups_and_stay_in_order() -> None:
+    sizes, greys = [(4, 6), (6, 4), (4, 6)], [0.25, 0.5, 0.75]
+    pictures: list[ImageSource] = [
+        simple.flat(grey, size=size)[0] for grey, size in zip(greys, sizes, strict=True)
+    ]
+    scores = simple.Mean().score([*pictures, "/nowhere/x.png"])
+    assert scores.total[:3].tolist() == greys
+    assert scores.sizes == (*sizes, (0, 0))
+    assert list(scores.errors) == [3]
+    nan = simple.Red().score(pictures, ["a", "nan", "b"])
+    assert list(nan.errors) == [1]
+    assert nan.aspects["red"].tolist() == greys
+
+
+def test_a_reward_may_say_why_a_row_has_no_score() -> None:
+    class Reasoned(Probe):
+        def score_prepared(self, pixel_values: Tensor, prompts: Sequence[str]) -> Scores:
+            return replace(super().score_prepared(pixel_values, prompts), errors={0: "odd: it is"})
+
+    assert Reasoned().score(flat(0.5, 0.5), ["nan", "nan"]).errors == {
+        0: "odd: it is",
+        1: "non-finite: the reward gave nan for this picture",
+    }
+
+
 def test_a_reward_without_weights_is_on_the_cpu() -> None:
     assert Probe().device == torch.device("cpu")
 
@@ -246,6 +275,16 @@ def test_prompts_are_spread_over_rows() -> None:
     assert spread_prompts("a", 3, needed=True) == ["a", "a", "a"]
     assert spread_prompts(["a", "b"], 2, needed=True) == ["a", "b"]
     assert spread_prompts(None, 2, needed=False) == ["", ""]
+
+
+def test_rows_are_grouped_by_key_in_order() -> None:
+    assert grouped(["b", "a", "b", "c", "a"]) == [[0, 2], [1, 4], [3]]
+    assert grouped([]) == []
+
+
+def test_a_reward_is_saved_under_its_name_or_where_its_class_stands() -> None:
+    assert saved_name(load("tiny")) == "tiny"
+    assert saved_name(simple.Mean()) == "tests.rewards.simple:Mean"
 
 
 def test_distinct_values_keep_their_order_and_rebuild_the_input() -> None:

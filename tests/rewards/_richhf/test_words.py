@@ -110,7 +110,8 @@ def test_one_pass_with_the_models_own_marks_gives_the_guided_logits() -> None:
     marks = [(logits > 0).tolist() for logits in guided]
     told = mark_logits(t5, text, tokens, WORDS, marks)
     unmarked = mark_logits(t5, text, tokens, WORDS)
-    torch.testing.assert_close(torch.cat(told), torch.cat(guided), atol=1e-5, rtol=1e-5)
+    # Sums of many terms in another order: 2e-5 apart on some processors.
+    torch.testing.assert_close(torch.cat(told), torch.cat(guided), atol=5e-5, rtol=1e-5)
     assert not torch.cat(unmarked).allclose(torch.cat(guided), atol=1e-3)
 
 
