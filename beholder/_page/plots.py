@@ -26,11 +26,12 @@ class Axis:
     def over(cls, values: Iterable[float]) -> Axis:
         """The shortest axis that holds every finite value, ticks at round numbers inside it.
 
-        One value alone lies in the middle; without any the axis is [0, 1].
+        One value alone, or several as good as equal, lie in the middle; without any the axis is
+        [0, 1].
         """
         finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
         low, high = min(finite), max(finite)
-        if low == high:
+        if math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-9):  # finer ticks cannot be written
             low, high = low - 0.5, high + 0.5
         step = _round_step(high - low)
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -102,3 +102,11 @@ def test_names_are_escaped_and_plots_are_well_formed(name: str) -> None:
     assert root.attrib["aria-label"] == name.replace("\x07", "\\x07")
     assert root.attrib["role"] == "img"
     ElementTree.fromstring(plots.scale(UNIT, guide=0.5, name=name))
+
+
+def test_values_that_differ_by_rounding_alone_are_one_value() -> None:
+    axis = Axis.over([-3.7e-17, 0.0, 2.5e-17])
+    assert axis.low == pytest.approx(-0.5)
+    assert axis.high == pytest.approx(0.5)
+    assert len(axis.ticks) > 1
+    assert axis.label(axis.ticks[0]) == "\N{MINUS SIGN}0.4"
