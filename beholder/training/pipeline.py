@@ -12,9 +12,9 @@ So guidance, packing, shifts and scales, lists and signs are the family's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,67 +26,27 @@ from torch import Tensor, nn
 from beholder.errors import ConfigError
 from beholder.training._pipeline.lora import Lora as Lora
 from beholder.training._pipeline.lora import Trained as Trained
-from beholder.training._pipeline.lora import adapters_off, add_lora, save_lora
+from beholder.training._pipeline.lora import adapters_off, add_lora, load_lora, save_lora
 from beholder.training._pipeline.lora import swapped as swapped
-from beholder.training._pipeline.noise import Noise, noise_of
+from beholder.training._pipeline.noise import Noise, noise_of, window
 from beholder.training._pipeline.probe import check, denoiser_name, trainable_scheduler
 from beholder.training._pipeline.quirks import Quirk, quirk_of
+from beholder.training._pipeline.sampling import Sampling as Sampling
+from beholder.training._pipeline.sampling import call_arguments, known_to
 from beholder.training._pipeline.taps import (
     PromptMemory,
+    overflows,
+    posterior_mean,
     raw_call,
-    replaced,
     saturation_passed,
     step_cut,
-    steps_watched,
     timesteps_replaced,
+    unmixed,
+    vae_in_its_dtype,
 )
-from beholder.training.learner import require
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How pictures are sampled.
-
-    Attributes:
-        steps: of the scheduler.
-        guidance: classifier-free guidance; None leaves the pipeline's own, 0 turns it off.
-        height, width: in pixels; None is the pipeline's own.
-        call: further arguments of the pipeline's call, such as `max_sequence_length`.
-    """
-
-    steps: int = 28
-    guidance: float | None = None
-    height: int | None = None
-    width: int | None = None
-    call: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require("steps", self.steps, above=0)
-        if self.guidance is not None:
-            require("guidance", self.guidance, least=0)
-        for name in ("height", "width"):
-            if (side := getattr(self, name)) is not None:
-                require(name, side, above=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a sampling run, as the scheduler saw it.
-
-    Attributes:
-        index: from 0.
-        t: the time, as the scheduler counts it.
-        sample, output: x_t, and what the model gave with guidance.
-        following: what the next step starts from.
-        x0: the clean latents that the output stands for.
-    """
-
-    index: int
-    t: Tensor
-    sample: Tensor
-    output: Tensor
-    following: Tensor
-    x0: Tensor
+from beholder.training._pipeline.watch import OnStep as OnStep
+from beholder.training._pipeline.watch import Step as Step
+from beholder.training._pipeline.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +60,6 @@ class Sampled:
 
     pixels: Float[Tensor, "b 3 h w"]
     latents: Tensor
-
-
-OnStep = Callable[[Step], Tensor | None]
-"""Called after each step; what it gives replaces the latents of the next."""
 
 
 class Driver:
@@ -132,6 +88,8 @@ class Driver:
         pipe.set_progress_bar_config(disable=True)
         if getattr(pipe, "safety_checker", None) is not None:
             pipe.safety_checker = None  # it would blacken pictures that are learned from
+        if overflows(pipe):
+            pipe.vae.float()
         for part in pipe.components.values():
             if isinstance(part, nn.Module):
                 part.requires_grad_(requires_grad=False).eval()
@@ -155,6 +113,11 @@ class Driver:
                 "be run at chosen times; drop keep_scheduler"
             )
         return self._noise
+
+    @property
+    def can_predict(self) -> bool:
+        """Whether the denoiser can be run at chosen times."""
+        return self._noise is not None
 
     def generators(self, seeds: Sequence[int]) -> list[torch.Generator]:
         """One generator a picture: a picture depends on its seed, not on its neighbours."""
@@ -184,18 +147,35 @@ class Driver:
             stop_at: index of the step whose x_0 is decoded instead of going on.
             on_step: see `OnStep`.
             decode: whether pixels are wanted.
+
+        Raises:
+            ConfigError: if the run has no such step, or `sampling.call` does not fit the pipeline.
         """
-        watch = _Watch(self, grad_from, stop_at, on_step)
+        watch = Watch(self._x0, grad_from, stop_at, on_step)
         arguments = self._arguments(prompts, sampling)
         arguments["callback_on_step_end"] = watch.step_ended
         if seeds is not None:
             arguments["generator"] = self.generators(seeds)
         if latents is not None:
             arguments["latents"] = latents
-        watched = steps_watched(self.pipe.scheduler, watch.stepped)
-        with torch.set_grad_enabled(grad_from == 0), self._ready(), watched:
-            pixels = self._call(arguments, decode=decode)
+        pixels = self._no_pixels
+        with self._ready(), watch.on(self.pipe.scheduler):
+            pixels = self._call(arguments, decode=decode and stop_at is None)
+        if decode and stop_at is not None:
+            with torch.set_grad_enabled(grad_from is not None):
+                pixels = self.decode(watch.latents, sampling)
         return Sampled(pixels, watch.latents)
+
+    def own_call(
+        self, prompts: Sequence[str], sampling: Sampling, *, seeds: Sequence[int]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Pixels of the pipeline's own call, which `sample` must equal."""
+        arguments = self._arguments(prompts, sampling)
+        with vae_in_its_dtype(self.pipe):
+            images: Tensor = self.pipe(
+                **arguments, generator=self.generators(seeds), output_type="pt"
+            ).images
+        return images
 
     def decode(self, latents: Tensor, sampling: Sampling) -> Float[Tensor, "b 3 h w"]:
         """Pixels in [0, 1] of clean latents, by a call without steps; gradients pass."""
@@ -212,28 +192,34 @@ class Driver:
         scheduler = self.pipe.scheduler
         cut = step_cut(scheduler, lambda output, _: taken.append(output))
         with self._ready(), timesteps_replaced(scheduler, t[None]), cut:
-            self._call(arguments | {"latents": x_t}, decode=False)
+            self._call(arguments | {"latents": x_t.to(self.denoiser.dtype)}, decode=False)
         (output,) = taken
         return output
 
     def encode(self, pixels: Float[Tensor, "b 3 h w"], sampling: Sampling) -> Tensor:
         """Clean latents of pictures in [0, 1], by the image-to-image sibling, without gradient.
 
-        Raises ConfigError if the family has none.
+        They are the mean of what the VAE tells, so a picture has one. Raises ConfigError if the
+        family has no such sibling.
         """
         pipe = self._image_to_image
-        scheduler = pipe.scheduler
-        mixing = "scale_noise" if hasattr(scheduler, "scale_noise") else "add_noise"
         taken: list[Tensor] = []
-        arguments = self._arguments([""] * len(pixels), sampling, guided=False)
-        for name in ("height", "width"):
-            if name in arguments:
-                arguments[name] = pixels.shape[-2 if name == "height" else -1]
-        arguments |= {"image": pixels, "strength": 0.5, "output_type": "latent"}
-        unmixed = replaced(scheduler, mixing, lambda sample, *_, **__: sample)
-        cut = step_cut(scheduler, lambda _, sample: taken.append(sample))
-        with torch.no_grad(), unmixed, cut:
-            raw_call(pipe)(**arguments)
+        arguments = self._arguments([""] * len(pixels), sampling, guided=False) | {
+            "image": pixels,
+            "height": pixels.shape[-2],
+            "width": pixels.shape[-1],
+            "strength": 1.0,
+            "num_inference_steps": 1,
+        }
+        cut = step_cut(pipe.scheduler, lambda _, sample: taken.append(sample))
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(vae_in_its_dtype(pipe))
+            stack.enter_context(posterior_mean(pipe.vae))
+            stack.enter_context(self._prompts.used(pipe))
+            stack.enter_context(unmixed(pipe.scheduler))
+            stack.enter_context(cut)
+            raw_call(pipe)(**known_to(pipe, arguments))
         (latents,) = taken
         return latents.detach()
 
@@ -241,12 +227,15 @@ class Driver:
     def _image_to_image(self) -> Any:
         from diffusers import AutoPipelineForImage2Image  # noqa: PLC0415
 
+        refusal = f"{type(self.pipe).__name__} has no image-to-image sibling to encode pictures by"
         try:
-            return AutoPipelineForImage2Image.from_pipe(self.pipe)
+            sibling = AutoPipelineForImage2Image.from_pipe(self.pipe)
         except ValueError as error:
-            raise ConfigError(
-                f"{type(self.pipe).__name__} has no image-to-image sibling to encode pictures with"
-            ) from error
+            raise ConfigError(refusal) from error
+        if "strength" not in known_to(sibling, {"strength": 1.0}):
+            raise ConfigError(refusal)
+        sibling.set_progress_bar_config(disable=True)
+        return sibling
 
     def levels(self, prompt: str, sampling: Sampling) -> list[float]:
         """The noise level |∂x_0 / ∂output| of each step, from one run with this prompt."""
@@ -258,9 +247,14 @@ class Driver:
         self.sample([prompt], sampling, on_step=note, decode=False, seeds=[0])
         return found
 
+    @staticmethod
+    def window(levels: Sequence[float], low: float, high: float) -> list[int]:
+        """Steps whose noise level is in [low, high]; ConfigError if there are none."""
+        return window(levels, low, high)
+
     def add_lora(self, config: Lora) -> Trained:
         """Adapters that train; the rest stays frozen."""
-        add_lora(self.denoiser, config, self.quirk.targets)
+        add_lora(self.pipe, self.name, config)
         return self.trained()
 
     def trained(self, state: Mapping[str, Tensor] | None = None) -> Trained:
@@ -273,6 +267,13 @@ class Driver:
         with adapters_off(self.denoiser):
             yield
 
+    def load_lora(self, folder: Path) -> None:
+        """Put on frozen adapters from a folder: of `save_lora`, or any that diffusers loads.
+
+        Raises ConfigError if there are none for this pipeline's denoiser.
+        """
+        load_lora(self.pipe, self.name, folder)
+
     def save_lora(self, folder: Path) -> float:
         """Write the adapters for `load_lora_weights`; gives the reload error, which is 0.
 
@@ -283,7 +284,7 @@ class Driver:
     def _level(self, t: Tensor) -> Tensor:
         if self._noise is not None:
             return self._noise.level(t.detach())
-        sigmas = self.pipe.scheduler.sigmas
+        sigmas: Tensor = self.pipe.scheduler.sigmas
         return sigmas[self.pipe.scheduler.step_index - 1]
 
     def _x0(self, output: Tensor, t: Tensor, sample: Tensor, result: Any) -> Tensor:
@@ -295,63 +296,21 @@ class Driver:
     def _arguments(
         self, prompts: Sequence[str], sampling: Sampling, *, guided: bool = True
     ) -> dict[str, Any]:
-        """The pipeline's arguments; those that it does not know are not passed."""
-        asked = {"height": sampling.height, "width": sampling.width}
-        given = {name: side for name, side in asked.items() if side is not None}
-        given |= {"prompt": list(prompts), "num_inference_steps": sampling.steps, **sampling.call}
-        if not guided or sampling.guidance == 0:
-            given[self.quirk.guidance] = self.quirk.no_guidance
-        elif sampling.guidance is not None:
-            given[self.quirk.guidance] = sampling.guidance
-        return given
+        return call_arguments(self.pipe, self.quirk, prompts, sampling, guided=guided)
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(saturation_passed(self.pipe.image_processor))
+            stack.enter_context(vae_in_its_dtype(self.pipe))
             stack.enter_context(self._prompts.used(self.pipe))
             yield
 
     def _call(self, arguments: Mapping[str, Any], *, decode: bool) -> Tensor:
         kind = "pt" if decode else "latent"
         images: Tensor = raw_call(self.pipe)(**arguments, output_type=kind).images
-        return images if decode else images.new_empty(0, 3, 0, 0)
+        return images if decode else self._no_pixels
 
-
-class _Watch:
-    """Turns gradients on, tells steps, and stops, from inside the pipeline's loop."""
-
-    def __init__(
-        self, driver: Driver, grad_from: int | None, stop_at: int | None, on_step: OnStep | None
-    ) -> None:
-        self._driver = driver
-        self._grad_from, self._stop_at, self._on_step = grad_from, stop_at, on_step
-        self._index = 0
-        self._replacement: Tensor | None = None
-        self._x0: Tensor | None = None
-        self.latents = torch.empty(0)
-
-    def stepped(self, output: Tensor, t: Tensor, sample: Tensor, result: Any) -> None:
-        """After a step of the scheduler."""
-        is_last = self._index == self._stop_at
-        if self._on_step is None and not is_last:
-            return
-        x0 = self._driver._x0(output, t, sample, result).to(result.prev_sample.dtype)
-        self._x0 = x0
-        if self._on_step is not None:
-            step = Step(self._index, t, sample, output, result.prev_sample, x0)
-            self._replacement = self._on_step(step)
-
-    def step_ended(
-        self, pipe: Any, index: int, t: Any, tensors: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The pipeline's callback."""
-        latents = tensors["latents"] if self._replacement is None else self._replacement
-        if index == self._stop_at and self._x0 is not None:
-            pipe._interrupt = True
-            latents = self._x0
-        self.latents = latents
-        self._index, self._replacement = index + 1, None
-        if self._index == self._grad_from:
-            torch.set_grad_enabled(True)
-        return {"latents": latents}
+    @property
+    def _no_pixels(self) -> Tensor:
+        return torch.empty(0, 3, 0, 0, device=self.device)

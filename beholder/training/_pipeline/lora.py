@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,13 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from beholder.errors import BeholderError, ConfigError
+from beholder.training._pipeline.quiet import quiet
 from beholder.training.learner import require
 
 ADAPTER, _CHECK = "default", "reloaded"
+_FILE = "pytorch_lora_weights.safetensors"
+_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+_TEXT_ATTENTION = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,8 @@ class Lora:
     Attributes:
         rank: of each update.
         alpha: its scale is alpha / rank; 0 is alpha = rank, a scale of 1.
-        targets: ends of the names of the layers; none takes the attention of the pipeline's class.
+        targets: ends of the names of the layers; none takes the attention, of text too where
+            pictures and text attend to each other (SD3, FLUX, Qwen-Image).
     """
 
     rank: int = 16
@@ -38,19 +42,23 @@ class Lora:
         require("alpha", self.alpha, least=0)
 
 
-def add_lora(denoiser: Any, config: Lora, targets: Sequence[str]) -> None:
-    """Give a denoiser adapters in float32, which change nothing before they are trained.
+def add_lora(pipe: Any, name: str, config: Lora) -> None:
+    """Give the pipeline's denoiser adapters in float32, which change nothing before they train.
 
-    Raises ConfigError if it has some already or no such layer.
+    Raises ConfigError if it has some already or no such layer, or if adapters of the pipeline
+    could not be saved.
     """
     from peft import LoraConfig  # noqa: PLC0415
 
+    if not hasattr(pipe, "load_lora_weights"):
+        raise ConfigError(f"{type(pipe).__name__} cannot load LoRA weights, so none are trained")
+    denoiser = getattr(pipe, name)
     if getattr(denoiser, "peft_config", None):
         raise ConfigError(
             "the pipeline carries adapters already; fuse them first: pipe.fuse_lora(), then "
             "pipe.unload_lora_weights()"
         )
-    wanted = tuple(config.targets or targets)
+    wanted = tuple(config.targets or _ATTENTION + _TEXT_ATTENTION)
     names = [
         name
         for name, part in denoiser.named_modules()
@@ -115,17 +123,20 @@ class Trained(nn.Module):
 
 
 @contextmanager
-@torch.no_grad()
 def swapped(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Iterator[None]:
     """Other values in the weights inside; not to lie between a forward and its backward."""
     kept = {name: weight.detach().clone() for name, weight in weights.items()}
-    for name, weight in weights.items():
-        weight.copy_(others[name])
+    _fill(weights, others)
     try:
         yield
     finally:
-        for name, weight in weights.items():
-            weight.copy_(kept[name])
+        _fill(weights, kept)
+
+
+@torch.no_grad()
+def _fill(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        weight.copy_(others[name])
 
 
 def save_lora(pipe: Any, name: str, folder: Path) -> float:
@@ -155,30 +166,35 @@ def save_lora(pipe: Any, name: str, folder: Path) -> float:
     return error
 
 
-def reload_error(pipe: Any, name: str, folder: Path) -> float:
-    """Largest difference between the adapters and those that diffusers loads from the folder."""
+def load_lora(pipe: Any, name: str, folder: Path) -> None:
+    """Put on frozen adapters from a folder; ConfigError if there are none for the denoiser."""
     denoiser = getattr(pipe, name)
-    with warnings.catch_warnings(), _quiet_diffusers():
-        warnings.simplefilter("ignore")  # peft tells that a second adapter is added
+    if not folder.exists():
+        raise ConfigError(f"no LoRA at {folder}; give a folder with {_FILE}")
+    try:
+        with quiet():
+            pipe.load_lora_weights(folder)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        told = " ".join(str(error).split())
+        raise ConfigError(f"cannot load the LoRA in {folder}: {told[:300]}") from error
+    if not getattr(denoiser, "peft_config", None):
+        raise ConfigError(f"the LoRA in {folder} holds no layer of {type(denoiser).__name__}")
+    denoiser.requires_grad_(requires_grad=False).eval()
+
+
+def reload_error(pipe: Any, name: str, folder: Path) -> float:
+    """Largest difference between what the adapters add and what diffusers loads from the folder.
+
+    Infinite if layers are missing. Rounding to the denoiser's own dtype is no difference.
+    """
+    denoiser = getattr(pipe, name)
+    with quiet():
         pipe.load_lora_weights(folder, adapter_name=_CHECK)
-    try:
-        return max(_differences(denoiser), default=float("inf"))
-    finally:
-        pipe.delete_adapters(_CHECK)
-        denoiser.set_adapter(ADAPTER)
-
-
-@contextmanager
-def _quiet_diffusers() -> Iterator[None]:
-    """Diffusers tells of text encoders that have no adapters; they were given none."""
-    from diffusers.utils import logging  # noqa: PLC0415
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
+        try:
+            return max(_differences(denoiser), default=float("inf"))
+        finally:
+            pipe.delete_adapters(_CHECK)
+            denoiser.set_adapter(ADAPTER)
 
 
 def _differences(denoiser: nn.Module) -> Iterator[float]:
@@ -187,16 +203,18 @@ def _differences(denoiser: nn.Module) -> Iterator[float]:
     for layer in denoiser.modules():
         if not isinstance(layer, BaseTunerLayer):
             continue
-        own, other = (_update(layer, adapter) for adapter in (ADAPTER, _CHECK))
-        if own is not None:
-            yield float("inf") if other is None else float((own - other).abs().max())
-        elif other is not None:
+        has_own, has_other = (adapter in layer.lora_A for adapter in (ADAPTER, _CHECK))
+        if has_own and has_other:
+            dtype = layer.lora_A[_CHECK].weight.dtype  # of the denoiser, which diffusers casts to
+            own, other = (_update(layer, adapter, dtype) for adapter in (ADAPTER, _CHECK))
+            yield float((own - other).abs().max())
+        elif has_own or has_other:
             yield float("inf")
 
 
-def _update(layer: Any, adapter: str) -> Tensor | None:
-    if adapter not in layer.lora_A:
-        return None
-    with torch.no_grad():
-        delta: Tensor = layer.get_delta_weight(adapter)
-    return delta.detach().float().cpu()
+@torch.no_grad()
+def _update(layer: Any, adapter: str, dtype: torch.dtype) -> Tensor:
+    """What an adapter adds to a layer's weight, its factors rounded to the dtype."""
+    down, up = (factor[adapter].weight.to(dtype).float() for factor in (layer.lora_A, layer.lora_B))
+    added: Tensor = layer.scaling[adapter] * (up.flatten(1) @ down.flatten(1))
+    return added

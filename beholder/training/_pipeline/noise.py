@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
@@ -17,7 +18,7 @@ class Noise(ABC):
 
     @abstractmethod
     def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """a and s at times as the scheduler counts them."""
+        """The factors a and s at times as the scheduler counts them."""
 
     @abstractmethod
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -119,10 +120,22 @@ class Flow(Noise):
 
 
 def noise_of(scheduler: Any) -> Noise | None:
-    """The noise of a scheduler; None where its latents are scaled by its noise level and steps tell x_0."""
+    """The noise of a scheduler; None where its latents grow with its noise level."""
     if "FlowMatch" in type(scheduler).__name__:
         return Flow(scheduler)
     return None if hasattr(scheduler, "sigmas") else Diffusion(scheduler)
+
+
+def window(levels: Sequence[float], low: float, high: float) -> list[int]:
+    """Steps whose noise level is in [low, high]; ConfigError if there are none."""
+    found = [index for index, level in enumerate(levels) if low <= level <= high]
+    if not found:
+        told = ", ".join(f"{level:.3g}" for level in levels)
+        raise ConfigError(
+            f"no step has a noise level in [{low:g}, {high:g}]; the {len(levels)} steps have "
+            f"{told}: widen the window, or sample with more steps"
+        )
+    return found
 
 
 def _wide(coefficient: Tensor, like: Tensor) -> Tensor:

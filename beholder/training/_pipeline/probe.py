@@ -3,22 +3,61 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from beholder.errors import ConfigError
 
 _NEEDED = ("prompt", "num_inference_steps", "callback_on_step_end", "output_type", "latents")
+_PICTURES: Mapping[str, str] = MappingProxyType(
+    {
+        "strength": "a picture to begin with",
+        "mask_image": "a mask",
+        "control_image": "a control picture",
+        "controlnet_conditioning_scale": "a control picture",
+        "control_guidance_start": "a control picture",
+    }
+)
+_DENOISERS = ("unet", "transformer")
+_TRAINABLE = ("FlowMatchEuler", "DDIM", "DDPM", "LCM", "TCD")
 
 
 def refusals(pipe: Any) -> list[str]:
     """Why the pipeline cannot be driven; empty if it can."""
-    return list(_refusals(pipe))
+    asked = {
+        "it has not one unet or transformer": bool(denoiser_name(pipe)),
+        "it has no image processor, as pipelines that give pictures do": hasattr(
+            getattr(pipe, "image_processor", None), "denormalize"
+        ),
+    }
+    return [*class_refusals(type(pipe)), *(why for why, is_met in asked.items() if not is_met)]
+
+
+def class_refusals(kind: Any) -> list[str]:
+    """What a pipeline class alone tells, without an instance and its weights."""
+    known = inspect.signature(kind.__call__).parameters
+    needs = dict.fromkeys(what for name, what in _PICTURES.items() if name in known)
+    asked = {
+        "its __call__ is not the usual one under torch.no_grad": hasattr(
+            kind.__call__, "__wrapped__"
+        ),
+        **{f"its __call__ takes no {name}": name in known for name in _NEEDED},
+        **{f"it needs {what}": False for what in needs},
+        "it has no encode_prompt": hasattr(kind, "encode_prompt"),
+    }
+    return [why for why, is_met in asked.items() if not is_met]
+
+
+def check(pipe: Any) -> None:
+    """Raise ConfigError with every reason if the pipeline cannot be driven."""
+    if reasons := refusals(pipe):
+        raise ConfigError(f"{type(pipe).__name__} cannot be driven: {'; '.join(reasons)}")
 
 
 def denoiser_name(pipe: Any) -> str:
-    """The denoiser's name: "unet" or "transformer"; "" if the pipeline has neither, or several."""
-    found = [name for name in ("unet", "transformer") if getattr(pipe, name, None) is not None]
+    """The denoiser's name: "unet" or "transformer"; "" if the pipeline has neither, or both."""
+    found = [name for name in _DENOISERS if getattr(pipe, name, None) is not None]
     return found[0] if len(found) == 1 else ""
 
 
@@ -26,49 +65,27 @@ def trainable_scheduler(scheduler: Any) -> Any:
     """The scheduler, or the plainest one of its family if it does not tell x_0 of a step.
 
     Multi-step solvers hold earlier outputs, and so their graphs, and Euler's latents grow with
-    the noise: diffusion gets DDIM, rectified flow the Euler scheduler of flow matching.
+    the noise: diffusion gets DDIM, rectified flow the Euler scheduler of flow matching. The
+    schedule's own numbers are kept. Raises ConfigError for a scheduler of neither family.
     """
-    from diffusers import (  # noqa: PLC0415
-        DDIMScheduler,
-        FlowMatchEulerDiscreteScheduler,
-    )
+    from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler  # noqa: PLC0415
 
     name, config = type(scheduler).__name__, scheduler.config
-    if name.startswith(("FlowMatchEuler", "DDIM", "DDPM", "LCM", "TCD")):
+    if name.startswith(_TRAINABLE):
         return scheduler
     if "FlowMatch" in name or config.get("prediction_type") == "flow_prediction":
         shift = config.get("flow_shift") or config.get("shift") or 1.0
-        steps = config.get("num_train_timesteps", 1000)
-        return FlowMatchEulerDiscreteScheduler(num_train_timesteps=steps, shift=shift)
+        known = _known(config, FlowMatchEulerDiscreteScheduler)
+        return FlowMatchEulerDiscreteScheduler(**known | {"shift": shift})
     if hasattr(scheduler, "alphas_cumprod"):
-        return DDIMScheduler.from_config(config, clip_sample=False)
+        return DDIMScheduler(**_known(config, DDIMScheduler) | {"clip_sample": False})
     raise ConfigError(
         f"scheduler {name} is neither of the diffusion nor of the flow-matching family; load the "
         "pipeline with a DDIM or flow-match Euler scheduler"
     )
 
 
-def _refusals(pipe: Any) -> Iterator[str]:
-    call = type(pipe).__call__
-    known = inspect.signature(call).parameters
-    if not hasattr(call, "__wrapped__"):
-        yield "its __call__ is not the usual one under torch.no_grad"
-    for name in _NEEDED:
-        if name not in known:
-            yield f"its __call__ takes no {name}"
-    if not hasattr(type(pipe), "interrupt"):
-        yield "its loop cannot be interrupted"
-    if not denoiser_name(pipe):
-        yield "it has not one unet or transformer"
-    if not hasattr(pipe, "encode_prompt"):
-        yield "it has no encode_prompt"
-    if not hasattr(getattr(pipe, "image_processor", None), "denormalize"):
-        yield "it has no image processor, as pipelines that give pictures do"
-    if not hasattr(pipe, "load_lora_weights"):
-        yield "it cannot load LoRA weights"
-
-
-def check(pipe: Any) -> None:
-    """Raise ConfigError with every reason if the pipeline cannot be driven."""
-    if reasons := refusals(pipe):
-        raise ConfigError(f"{type(pipe).__name__} cannot be driven: {'; '.join(reasons)}")
+def _known(config: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """What of a scheduler's configuration another kind takes."""
+    known = inspect.signature(kind.__init__).parameters
+    return {name: value for name, value in config.items() if name in known}

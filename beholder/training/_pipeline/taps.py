@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -80,11 +80,66 @@ def step_cut(scheduler: Any, taken: Callable[[Tensor, Tensor], None]) -> Iterato
         taken(output, sample)
         raise Cut
 
-    try:
-        with replaced(scheduler, "step", step):
-            yield
-    except Cut:
-        pass
+    with suppress(Cut), replaced(scheduler, "step", step):
+        yield
+
+
+@contextmanager
+def unmixed(scheduler: Any) -> Iterator[None]:
+    """Noise that a pipeline asks to be mixed into its latents is left out."""
+    with ExitStack() as stack:
+        for name in ("add_noise", "scale_noise"):
+            if hasattr(scheduler, name):
+                stack.enter_context(replaced(scheduler, name, lambda sample, *_, **__: sample))
+        yield
+
+
+@contextmanager
+def vae_in_its_dtype(pipe: Any) -> Iterator[None]:
+    """The VAE computes in the dtype of its weights, whatever comes and under any autocast.
+
+    So one that is kept in float32, because it overflows in half precision, stays in it.
+    """
+    vae = getattr(pipe, "vae", None)
+    if vae is None:
+        yield
+        return
+    with ExitStack() as stack:
+        for name in ("encode", "decode"):
+            stack.enter_context(replaced(vae, name, _typed(vae, getattr(vae, name))))
+        stack.enter_context(replaced(vae, "to", lambda *_, **__: vae))  # some cast it to and fro
+        yield
+
+
+def overflows(pipe: Any) -> bool:
+    """Whether the VAE is in float16 and says that it cannot compute in it."""
+    vae = getattr(pipe, "vae", None)
+    if vae is None or vae.dtype != torch.float16:
+        return False
+    return bool(vae.config.get("force_upcast"))
+
+
+def _typed(vae: Any, own: Callable[..., Any]) -> Callable[..., Any]:
+    def call(values: Tensor, *args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(values.device.type, enabled=False):
+            return own(values.to(vae.dtype), *args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def posterior_mean(vae: Any) -> Iterator[None]:
+    """A VAE that tells a distribution of latents gives its mean, not a draw from it."""
+    own = vae.encode
+
+    def encode(*args: Any, **kwargs: Any) -> Any:
+        told = own(*args, **kwargs)
+        if (latents := getattr(told, "latent_dist", None)) is not None:
+            latents.sample = lambda *_, **__: latents.mode()
+        return told
+
+    with replaced(vae, "encode", encode):
+        yield
 
 
 class _StraightClamp(torch.autograd.Function):
@@ -95,7 +150,7 @@ class _StraightClamp(torch.autograd.Function):
         return values.clamp(0, 1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad
 
 
@@ -123,9 +178,9 @@ class PromptMemory:
         own = pipe.encode_prompt
 
         def encode_prompt(*args: Any, **kwargs: Any) -> Any:
-            if any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
+            if _holds_tensor((args, kwargs)):
                 return own(*args, **kwargs)
-            key = repr((args, sorted(kwargs.items())))
+            key = repr((type(pipe), args, sorted(kwargs.items())))
             if key not in self._kept:
                 with torch.no_grad():
                     self._kept[key] = own(*args, **kwargs)
@@ -147,3 +202,11 @@ def _fresh(kept: Any) -> Any:
     if isinstance(kept, Mapping):
         return {key: _fresh(value) for key, value in kept.items()}
     return kept
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_tensor, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_tensor, value))
+    return isinstance(value, Tensor)
