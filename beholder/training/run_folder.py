@@ -17,6 +17,7 @@ from beholder.training.checkpoints import write_text
 
 PACKAGES = (
     "accelerate",
+    "diffusers",
     "numpy",
     "open_clip_torch",
     "peft",

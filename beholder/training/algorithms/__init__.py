@@ -26,7 +26,7 @@ def config_class(name: str) -> type[TuneConfig]:
 
 def algorithm_class(name: str) -> type[Algorithm[Any]]:
     """The algorithm called `name`; ConfigError if there is none."""
-    return _own(name, Algorithm)
+    return _own(name, Algorithm)  # type: ignore[type-abstract]
 
 
 def _own(name: str, kind: type[_Kind]) -> type[_Kind]:

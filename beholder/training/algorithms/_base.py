@@ -98,6 +98,10 @@ class TuneConfig:
             require(name, getattr(self, name), above=0)
         require("kl", self.kl, least=0)
 
+    def window(self) -> tuple[float, float]:
+        """Noise levels between which the self-test looks at gradients."""
+        return 0.15, 0.65
+
 
 @dataclass(frozen=True, slots=True)
 class Studio:
@@ -169,6 +173,21 @@ class Algorithm(ABC, Generic[Config]):
             prompts = tuple(self.studio.prompts[row] for row in rows)
             yield PromptBatch(number, prompts, tuple(int(seed) for seed in seeds))
             number += stride
+
+    def with_pretraining(
+        self, loss: Tensor, logs: Logs, generator: torch.Generator
+    ) -> tuple[Tensor, Logs]:
+        """The loss with the weighted denoising loss of the pretraining, if there is one; logs."""
+        if self.studio.denoising is None:
+            return loss, logs
+        pretraining = self.config.pretraining
+        denoising = self.studio.denoising.loss(generator, pretraining.batch)
+        told = {**logs, "pretraining/loss": denoising.detach()}
+        return loss + pretraining.weight * denoising, told
+
+    def nothing_learned(self) -> Tensor:
+        """A loss of 0 with a gradient of 0 for all that trains: of a batch that teaches nothing."""
+        return 0 * torch.stack([w.sum() for w in self.studio.trained.parameters()]).sum()
 
     def state(self) -> Mapping[str, Tensor]:
         """Tensors beside the adapters that a run needs to go on; kept in its checkpoints."""
