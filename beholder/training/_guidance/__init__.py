@@ -1,0 +1,1 @@
+"""The parts of `beholder.training.guidance`: a reward at work without training."""
