@@ -71,8 +71,9 @@ def write_material(
 ) -> dict[Part, list[Drawn]]:
     """The pictures of each part, all written; `progress` is called with 1 after each.
 
-    The folder gets pictures/, manifest.csv of the test pictures (key, image, prompt, model) and,
-    for each part, annotations/<part> with an export, its mapping and a notice.
+    The folder gets pictures/, manifest.csv of the test pictures (key, image, prompt, model) and
+    train.csv of the others, and, for each part, annotations/<part> with an export, its mapping and
+    a notice.
     """
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     made: dict[Part, list[Drawn]] = {"train": [], "test": []}
@@ -85,6 +86,7 @@ def write_material(
                 progress(1)
         borrowed = sizes.borrowed if part == "train" else 0
         ask(questions(made[part], borrowed, rng), folder / "annotations" / part, rng)
+    _write_manifest(made["train"], folder / "train.csv")
     _write_manifest(made["test"], folder / "manifest.csv")
     return made
 

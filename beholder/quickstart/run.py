@@ -6,14 +6,10 @@ import json
 import platform
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 import beholder
 from beholder.annotation.reading.importing import import_export
@@ -25,6 +21,7 @@ from beholder.eval.overview import Overview, explained, overview
 from beholder.eval.report import FilterSummary, Report, write_report
 from beholder.quickstart.annotators import ANNOTATORS, NOTICE
 from beholder.quickstart.degrade import CHECKPOINTS
+from beholder.quickstart.diary import Diary, one_thread
 from beholder.quickstart.material import Sizes, write_material
 from beholder.quickstart.towers import save_baseline, save_start
 from beholder.rewards import load
@@ -52,29 +49,6 @@ _SAMPLE = 96  # pictures and prompts that set the scale of the start
 _BATCH = 2  # pictures in one pass: larger ones outgrow a CPU's caches
 
 
-@dataclass
-class _Diary:
-    """Tells a person what happens, and keeps the seconds of each part and its shell line."""
-
-    say: Callable[[str], object]
-    start: float = field(default_factory=time.monotonic)
-    seconds: dict[str, float] = field(default_factory=dict)
-    commands: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def part(self, name: str, *commands: str) -> Iterator[None]:
-        self.say(f"[{time.monotonic() - self.start:4.0f} s] {name}")
-        for command in commands:
-            self.say(f"         $ {command}")
-        self.commands += commands
-        start = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - start, 1)
-
-    def total(self) -> float:
-        return round(time.monotonic() - self.start, 1)
-
-
 def run_quickstart(
     folder: Path,
     *,
@@ -100,7 +74,7 @@ def run_quickstart(
         DataError: if the folder holds something else.
         MissingDependencyError: if a package with photographs or weights is not installed.
     """
-    diary, sizes = _Diary(say), sizes or Sizes()
+    diary, sizes = Diary(say), sizes or Sizes()
     _claim(folder, {"seed": seed, "sizes": asdict(sizes), "fit": asdict(fit)})
     say(NOTICE)
     with one_thread():
@@ -108,17 +82,6 @@ def run_quickstart(
         _learn(folder, replace(fit, seed=seed), diary)
         _score(folder, diary)
         return _tell(folder, diary)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread of torch inside, as many as before outside; on small tensors more are slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _claim(folder: Path, settings: Mapping[str, object]) -> None:
@@ -134,7 +97,7 @@ def _claim(folder: Path, settings: Mapping[str, object]) -> None:
 
 
 def _judge(
-    folder: Path, sizes: Sizes, seed: int, diary: _Diary, progress: Callable[[int], object]
+    folder: Path, sizes: Sizes, seed: int, diary: Diary, progress: Callable[[int], object]
 ) -> None:
     """Pictures, what simulated annotators say of them, and data sets of that."""
     with diary.part("pictures of three simulated checkpoints, simulated annotators"):
@@ -157,7 +120,7 @@ def _judge(
             )
 
 
-def _learn(folder: Path, fit: FitConfig, diary: _Diary) -> None:
+def _learn(folder: Path, fit: FitConfig, diary: Diary) -> None:
     """A reward with four dimensions, in folder/runs/mine."""
     config = RewardTraining(
         preferences=str(folder / "judgements" / "train" / "preferences"),
@@ -185,7 +148,7 @@ def _sample(values: Iterable[str]) -> list[str]:
     return distinct[:: max(1, len(distinct) // _SAMPLE)][:_SAMPLE]
 
 
-def _score(folder: Path, diary: _Diary) -> None:
+def _score(folder: Path, diary: Diary) -> None:
     """A table with scores of the test pictures by the new reward and by the baseline."""
     with diary.part("the baseline: the same towers, joined without judgements"):
         save_baseline(folder / "baseline")
@@ -198,7 +161,7 @@ def _score(folder: Path, diary: _Diary) -> None:
         score_table(inputs, rewards, folder / "scores", batch_size=_BATCH)
 
 
-def _tell(folder: Path, diary: _Diary) -> dict[str, object]:
+def _tell(folder: Path, diary: Diary) -> dict[str, object]:
     """The filter, the report and the summary; they read the table and need no model but one."""
     scores, judgements = folder / "scores", folder / "judgements" / "test" / "preferences"
     rule = Rule(top=0.25, score=f"{REWARD}.total")
@@ -241,7 +204,7 @@ def _report(folder: Path, judgements: Path, kept: Filtered, commands: Sequence[s
     return explained(page, reward.explain, fit=reward.towers.preprocess.fit)
 
 
-def _summary(page: Report, kept: Filtered, diary: _Diary) -> dict[str, object]:
+def _summary(page: Report, kept: Filtered, diary: Diary) -> dict[str, object]:
     rows = {(row.method, row.aspect): row for row in page.accuracy}
     mine = {aspect: rows[REWARD, aspect] for aspect in ASPECTS if (REWARD, aspect) in rows}
     return {

@@ -2,14 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 import beholder
 from beholder.errors import DataError
 from beholder.quickstart.annotators import NOTICE
 from beholder.quickstart.degrade import CHECKPOINTS
 from beholder.quickstart.material import Sizes
-from beholder.quickstart.run import one_thread, run_quickstart
+from beholder.quickstart.run import run_quickstart
 from beholder.tables import ScoreTable
 from beholder.training.learner import FitConfig
 from beholder.types import ASPECTS
@@ -67,12 +66,3 @@ def test_a_quickstart_of_other_settings_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "quickstart.json").write_text('{"seed": 7}')
     with pytest.raises(DataError, match="other settings"):
         run_quickstart(tmp_path)
-
-
-def test_the_number_of_threads_is_given_back() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    with one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 2
-    torch.set_num_threads(before)
