@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SERVER := .venv-label-studio
 LABEL_STUDIO := 1.23.2
 
-.PHONY: help test test-live lint types layers unit quickstart format bench richhf clean
+.PHONY: help test test-live lint types layers unit quickstart quickstart-tune format bench richhf clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,9 @@ test-live: $(VENV)/.dev $(SERVER)/.$(LABEL_STUDIO)  ## annotation on a real Labe
 
 quickstart: $(VENV)/.quickstart  ## the whole loop on built-in data, offline; then open quickstart/report.html
 	$(BIN)/beholder quickstart quickstart
+
+quickstart-tune: $(VENV)/.quickstart  ## the same, then a small pipeline is tuned with its reward; open quickstart/tuned/report.html
+	$(BIN)/beholder quickstart quickstart --tune
 
 format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
 	$(BIN)/ruff check --fix .

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from beholder import __version__
+from beholder import __version__, _pipelines
 from beholder import _summaries as summaries
 from beholder import _terminal as terminal
 from beholder._annotate import app as annotate
@@ -23,7 +23,7 @@ Alpha = Literal["white", "black", "drop"]
 
 app = typer.Typer(
     name="beholder",
-    help="Human-preference rewards for generated pictures: annotate, train, score, filter, rank.",
+    help="Human-preference rewards for pictures: annotate, train, score, filter, rank, tune.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -70,7 +70,7 @@ def options(
         typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
     ] = None,
 ) -> None:
-    """Human-preference rewards for generated pictures: annotate, train, score, filter, rank."""
+    """Human-preference rewards for pictures: annotate, train, score, filter, rank, tune."""
     if debug:
         os.environ[terminal.DEBUG] = "1"
 
@@ -81,6 +81,9 @@ def quickstart(
         "quickstart"
     ),
     seed: Annotated[int, typer.Option(help="Of pictures, annotators and training.")] = 0,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Then tune a small pipeline with the trained reward.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """The whole loop on built-in data, offline, with simulated annotators; then open report.html.
@@ -92,10 +95,17 @@ def quickstart(
     say = terminal.note if json else terminal.say
     with terminal.progress(None, "pictures") as advance:
         summary = run_quickstart(folder, seed=seed, say=say, progress=advance)
+    if not json:
+        terminal.say(summaries.quickstart_text(summary, folder))
+    if tune:
+        from beholder.quickstart.tune import tune_quickstart  # noqa: PLC0415
+
+        with terminal.progress(None, "steps") as advance:
+            summary["tuned"] = tune_quickstart(folder, seed=seed, say=say, progress=advance)
+        if not json:
+            terminal.say(summaries.tuned_text(summary["tuned"], folder))
     if json:
         terminal.emit(summary)
-    else:
-        terminal.say(summaries.quickstart_text(summary, folder))
 
 
 @app.command()
@@ -382,6 +392,8 @@ def train(
         folder = train_reward(load_config(config, given, RewardTraining))
     terminal.say(str(folder))
 
+
+_pipelines.register(app)
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from beholder._terminal import interval, one_line, table
 
@@ -101,6 +101,23 @@ def filter_text(summary: FilterSummary, out: Path) -> str:
     if summary.pictures_missing:
         lines.append(f"{summary.pictures_missing} kept pictures could not be linked or copied")
     return "\n".join(lines)
+
+
+def tuned_text(told: object, folder: Path) -> str:
+    """What the judge says of the quickstart's tuned pipeline."""
+    values = cast("Mapping[str, Any]", told)
+    rows = [
+        [aspect, values["before"][aspect], values["after"][aspect]] for aspect in values["before"]
+    ]
+    share = interval(values["win_rate"], values["low"], values["high"])
+    return "\n".join(
+        [
+            f"{values['judge']} prefers the tuned picture for {share} of "
+            f"{values['pictures']} prompts",
+            table(rows, ["quality", "before", "after"]),
+            f"open {folder / 'tuned' / 'report.html'}",
+        ]
+    )
 
 
 def quickstart_text(summary: Mapping[str, Any], folder: Path) -> str:

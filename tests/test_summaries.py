@@ -80,3 +80,21 @@ def test_the_quickstart_shows_accuracy_beside_its_baselines() -> None:
     assert "detail  0.950 [0.920, 0.980]            0.650   0.500" in text
     assert "ranking, best first: late, early" in text
     assert "simulated" in text
+
+
+def test_what_the_judge_says_stands_with_its_interval_and_the_page() -> None:
+    told = {
+        "judge": "the known truth",
+        "win_rate": 0.75,
+        "low": 0.6,
+        "high": 0.9,
+        "pictures": 40,
+        "before": {"overall": 0.5},
+        "after": {"overall": 0.625},
+    }
+    lines = summaries.tuned_text(told, Path("quickstart")).splitlines()
+    assert lines[0] == (
+        "the known truth prefers the tuned picture for 0.750 [0.600, 0.900] of 40 prompts"
+    )
+    assert lines[-2].split() == ["overall", "0.500", "0.625"]
+    assert lines[-1] == "open quickstart/tuned/report.html"

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from beholder.configs._load import read_config, load_config, presets
+from beholder.configs._load import load_config, presets, read_config
 from beholder.errors import ConfigError
 from beholder.training.reward import RewardTraining
 from beholder.training.richhf import RichHFTraining
