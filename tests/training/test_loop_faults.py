@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from beholder.errors import BeholderError
-from beholder.training import checkpoints
 from beholder.training.checkpoints import read_newest
 from beholder.training.journal import read_journal
 from beholder.training.learner import FitConfig
@@ -115,7 +115,6 @@ def test_an_evaluation_that_failed_is_made_up_for(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_checkpoints_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_file = checkpoints.save_file
     written: list[Path] = []
 
     def full(tensors: dict[str, Tensor], path: Path) -> None:
@@ -125,7 +124,7 @@ def test_a_full_disk_leaves_the_checkpoints_before_it(
             raise OSError(errno.ENOSPC, "No space left on device")
         save_file(tensors, path)
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr("beholder.training.checkpoints.save_file", full)
     module = line.model()
     with pytest.raises(OSError, match="No space left"):
         run(line.task(module), module, tmp_path / "failed")
