@@ -11,6 +11,7 @@ from typing import Any
 
 from beholder._page.wording import UNKNOWN, number
 from beholder.training._tuning.record import HELD_OUT, REWARD, Record
+from beholder.training.algorithms import algorithm_class, names
 from beholder.training.algorithms._base import TuneConfig
 
 LARGE_GAP = 1.0
@@ -23,27 +24,6 @@ SIGMA = "\N{NO-BREAK SPACE}\N{GREEK SMALL LETTER SIGMA}"
 """The unit of gains."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_PAPERS = {
-    "refl": (
-        "ReFL",
-        "J. Xu et al., ImageReward: Learning and Evaluating Human Preferences for Text-to-Image "
-        "Generation, NeurIPS 2023.",
-    ),
-    "draft": (
-        "DRaFT",
-        "K. Clark et al., Directly Fine-Tuning Diffusion Models on Differentiable Rewards, "
-        "ICLR 2024.",
-    ),
-    "dpo": (
-        "Diffusion-DPO",
-        "B. Wallace et al., Diffusion Model Alignment Using Direct Preference Optimization, "
-        "CVPR 2024.",
-    ),
-    "nft": (
-        "DiffusionNFT",
-        "K. Zheng et al., DiffusionNFT: Online Diffusion Reinforcement with Forward Process, 2025.",
-    ),
-}
 _LORA_PAPER = (
     "LoRA: E. J. Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022."
 )
@@ -54,7 +34,7 @@ _SHARED_OPTIONS = frozenset(field.name for field in fields(TuneConfig))
 def algorithm_name(record: Record) -> str:
     """The algorithm as its paper calls it."""
     name = str(record.option("algorithm"))
-    return _PAPERS[name][0] if name in _PAPERS else name
+    return algorithm_class(name).title if name in names() else name
 
 
 def pipeline_name(record: Record) -> str:
@@ -276,9 +256,11 @@ def _versions(record: Record) -> str:
 
 def methods(record: Record) -> list[str]:
     """Citations of what was used."""
-    name = record.option("algorithm")
-    own = [": ".join(_PAPERS[name])] if name in _PAPERS else []
-    return [*own, _LORA_PAPER]
+    name = str(record.option("algorithm"))
+    if name not in names():
+        return [_LORA_PAPER]
+    used = algorithm_class(name)
+    return [f"{used.title}: {used.paper}", _LORA_PAPER]
 
 
 def use_lines(record: Record, place: str) -> list[str]:

@@ -145,9 +145,13 @@ class Algorithm(ABC, Generic[Config]):
     """Turns batches into losses; `fit` does the rest.
 
     Attributes:
+        title: what its paper calls it.
+        paper: that is cited.
         needs_gradient: whether the reward must be differentiable.
     """
 
+    title: ClassVar[str]
+    paper: ClassVar[str]
     needs_gradient: ClassVar[bool] = False
 
     def __init__(self, studio: Studio, config: Config) -> None:

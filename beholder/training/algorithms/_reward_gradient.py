@@ -12,9 +12,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from beholder.training._tuning.kl import mean_distance, output_kl
+from beholder.training._tuning.signal import score_logs
 from beholder.training.algorithms._base import Algorithm, Config, PromptBatch, generator_of
 from beholder.training.loop import Logs
-from beholder.training.tuning_losses import finite
 
 
 class RewardGradient(Algorithm[Config]):
@@ -45,16 +45,11 @@ class RewardGradient(Algorithm[Config]):
             pixels, of_pictures = self.pictures(batch, generator)
         scores = self._scores(pixels, batch.prompts, generator)
         loss, of_loss = self.objective(scores)
-        logs = {**_told(scores), **of_pictures, **of_loss}
+        logs = {**score_logs(scores), **of_pictures, **of_loss}
         if kl > 0:
             distance = mean_distance(distances)
             loss, logs["kl/outputs"] = loss + kl * distance, distance.detach()
-        if self.studio.denoising is not None:
-            pretraining = self.config.pretraining
-            denoising = self.studio.denoising.loss(generator, pretraining.batch)
-            loss = loss + pretraining.weight * denoising
-            logs["pretraining/loss"] = denoising.detach()
-        return loss, logs
+        return self.with_pretraining(loss, logs, generator)
 
     def _compared(self) -> AbstractContextManager[list[Tensor]]:
         return output_kl(self.studio.driver) if self.config.kl > 0 else nullcontext([])
@@ -73,12 +68,3 @@ class RewardGradient(Algorithm[Config]):
             # A score that is not finite can have a gradient that is not, even with a weight of 0.
             taken.register_hook(lambda grad: grad.masked_fill(failed[:, None, None, None], 0))
         return scores
-
-
-def _told(scores: Float[Tensor, " n"]) -> dict[str, Tensor | float]:
-    known = finite(scores.detach())
-    return {
-        "reward/mean": known.mean(),
-        "reward/std": known.std(correction=0),
-        "reward/failed": float(len(scores) - len(known)),
-    }

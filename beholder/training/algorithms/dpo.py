@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -108,6 +108,12 @@ winners' and losers' denoising errors rose, distance to the reference, pairs of 
 
 class Dpo(Algorithm[DpoConfig]):
     """Diffusion-DPO on judged or sampled pairs."""
+
+    title: ClassVar[str] = "Diffusion-DPO"
+    paper: ClassVar[str] = (
+        "B. Wallace et al., Diffusion Model Alignment Using Direct Preference Optimization, "
+        "CVPR 2024."
+    )
 
     def __init__(self, studio: Studio, config: DpoConfig) -> None:
         super().__init__(studio, config)

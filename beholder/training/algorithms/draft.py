@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -57,6 +58,12 @@ class DraftConfig(TuneConfig):
 
 class Draft(RewardGradient[DraftConfig]):
     """DRaFT; ConfigError if there are fewer than k steps above `min_level`."""
+
+    title: ClassVar[str] = "DRaFT"
+    paper: ClassVar[str] = (
+        "K. Clark et al., Directly Fine-Tuning Diffusion Models on Differentiable Rewards, "
+        "ICLR 2024."
+    )
 
     def __init__(self, studio: Studio, config: DraftConfig) -> None:
         super().__init__(studio, config)

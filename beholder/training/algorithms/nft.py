@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -79,6 +79,11 @@ _NOTHING: Logs = {"kl/outputs": 0.0, "nft/from_old": 0.0}
 
 class Nft(Algorithm[NftConfig]):
     """DiffusionNFT with an older policy in `state()`."""
+
+    title: ClassVar[str] = "DiffusionNFT"
+    paper: ClassVar[str] = (
+        "K. Zheng et al., DiffusionNFT: Online Diffusion Reinforcement with Forward Process, 2025."
+    )
 
     def __init__(self, studio: Studio, config: NftConfig) -> None:
         super().__init__(studio, config)

@@ -14,6 +14,7 @@ sampled as `sampling` says, and the denoising loss is added before one optimizer
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -58,6 +59,12 @@ class ReflConfig(TuneConfig):
 
 class Refl(RewardGradient[ReflConfig]):
     """ReFL; ConfigError if no step has a noise level in the window."""
+
+    title: ClassVar[str] = "ReFL"
+    paper: ClassVar[str] = (
+        "J. Xu et al., ImageReward: Learning and Evaluating Human Preferences for Text-to-Image "
+        "Generation, NeurIPS 2023."
+    )
 
     def __init__(self, studio: Studio, config: ReflConfig) -> None:
         super().__init__(studio, config)
