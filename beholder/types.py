@@ -106,6 +106,10 @@ class Scores:
             for kind, maps in self.maps.items()
         }
 
+    def named(self, aspect: str) -> Float[Tensor, " b"]:
+        """The scores of an aspect, or those called "total"; KeyError if there is no such aspect."""
+        return self.total if aspect == "total" else self.aspects[aspect]
+
     def detach(self) -> Scores:
         """The same numbers on the CPU in float32, without gradient."""
 

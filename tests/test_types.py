@@ -141,3 +141,12 @@ def test_maps_without_sizes_say_so() -> None:
 def test_sizes_stay_with_their_rows() -> None:
     parts = [Scores(torch.zeros(1), sizes=((3, 4),)), Scores(torch.zeros(1), sizes=((5, 6),))]
     assert Scores.concatenate(parts).sizes == ((3, 4), (5, 6))
+
+
+def test_scores_are_found_by_name() -> None:
+    total, detail = torch.tensor([1.0]), torch.tensor([2.0])
+    scores = Scores(total, {"detail": detail})
+    assert scores.named("total") is total
+    assert scores.named("detail") is detail
+    with pytest.raises(KeyError):
+        scores.named("colour")

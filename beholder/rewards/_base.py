@@ -320,6 +320,14 @@ def saved_name(reward: Reward) -> str:
     return reward.card.name if is_listed else f"{kind.__module__}:{kind.__qualname__}"
 
 
+def check_aspect(card: RewardCard, aspect: str) -> str:
+    """The aspect; ConfigError if it is neither "total" nor one that the reward scores."""
+    known = ("total", *card.aspects)
+    if aspect not in known:
+        raise ConfigError(f"reward {card.name} has no aspect {aspect!r}; known: {', '.join(known)}")
+    return aspect
+
+
 def read_options(text: str, where: Path) -> dict[str, object]:
     """The object in a `config.json`; raises WeightsError if it is not a reward's."""
     try:

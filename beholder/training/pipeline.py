@@ -199,17 +199,18 @@ class Driver:
     def encode(self, pixels: Float[Tensor, "b 3 h w"], sampling: Sampling) -> Tensor:
         """Clean latents of pictures in [0, 1], by the image-to-image sibling, without gradient.
 
-        They are the mean of what the VAE tells, so a picture has one. Raises ConfigError if the
-        family has no such sibling.
+        They are the mean of what the VAE tells, so a picture has one, and nothing is drawn from
+        torch's random state. Raises ConfigError if the family has no such sibling.
         """
         pipe = self._image_to_image
         taken: list[Tensor] = []
         arguments = self._arguments([""] * len(pixels), sampling, guided=False) | {
-            "image": pixels,
+            "image": pixels.to(self.device),
             "height": pixels.shape[-2],
             "width": pixels.shape[-1],
             "strength": 1.0,
             "num_inference_steps": 1,
+            "generator": self.generators([0] * len(pixels)),  # of noise that is left out
         }
         cut = step_cut(pipe.scheduler, lambda _, sample: taken.append(sample))
         with ExitStack() as stack:

@@ -14,6 +14,7 @@ from torch import Tensor
 from beholder.errors import BeholderError, ConfigError, DataError
 from beholder.images import ImageSource, as_list
 from beholder.rewards import Reward, load
+from beholder.rewards._base import check_aspect
 from beholder.types import Scores
 
 _SHOWN_FAULTS = 3
@@ -35,11 +36,7 @@ class Scorer:
     def __init__(
         self, reward: Reward, aspect: str, on_error: str, *, needs_gradient: bool = False
     ) -> None:
-        known = ("total", *reward.card.aspects)
-        if aspect not in known:
-            raise ConfigError(
-                f"reward {reward.card.name} has no aspect {aspect!r}; known: {', '.join(known)}"
-            )
+        check_aspect(reward.card, aspect)
         if on_error not in {"raise", "nan"}:
             raise ConfigError(f"on_error must be raise or nan, got {on_error!r}")
         if needs_gradient and not reward.card.differentiable:
@@ -86,17 +83,14 @@ class Scorer:
 
     def known(self, scores: Scores) -> Float[Tensor, " b"]:
         """The aspect, NaN where it has no finite score."""
-        values = self._of_aspect(scores)
+        values = scores.named(self._aspect)
         return values.where(values.isfinite(), torch.nan)
 
     def faults(self, scores: Scores) -> dict[int, str]:
         """Row -> why the aspect has no finite score."""
-        values = self._of_aspect(scores).tolist()
+        values = scores.named(self._aspect).tolist()
         rows = [row for row, value in enumerate(values) if not np.isfinite(value)]
         return {row: scores.errors.get(row, f"the reward gave {values[row]}") for row in rows}
-
-    def _of_aspect(self, scores: Scores) -> Tensor:
-        return scores.total if self._aspect == "total" else scores.aspects[self._aspect]
 
 
 def load_scorer(given: Mapping[str, Any], device: Any, dtype: torch.dtype | None) -> Scorer:

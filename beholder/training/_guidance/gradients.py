@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from beholder.errors import ConfigError
+from beholder.training._pipeline.noise import wide as wide
 from beholder.training._tuning.signal import Signal
 
 
@@ -32,11 +33,6 @@ def per_picture_norm(values: Tensor) -> Float[Tensor, " b"]:
     """Euclidean norm of each picture's values (b, …)."""
     norms: Tensor = values.float().flatten(1).norm(dim=1)
     return norms
-
-
-def wide(values: Tensor, like: Tensor) -> Tensor:
-    """(b) as (b, 1, …) beside `like`."""
-    return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def require_gradient(signal: Signal) -> None:

@@ -39,7 +39,7 @@ class Noise(ABC):
     @final
     def mix(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """x_t of clean latents and noise."""
-        alpha, sigma = (_wide(c, x0) for c in self.coefficients(t))
+        alpha, sigma = (wide(c, x0) for c in self.coefficients(t))
         return (alpha * x0 + sigma * noise).to(x0.dtype)
 
 
@@ -60,14 +60,14 @@ class Diffusion(Noise):
 
     @override
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = (_wide(c, x0) for c in self.coefficients(t))
+        alpha, sigma = (wide(c, x0) for c in self.coefficients(t))
         return {"epsilon": noise, "sample": x0, "v_prediction": alpha * noise - sigma * x0}[
             self._kind
         ]
 
     @override
     def x0(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = (_wide(c, x_t) for c in self.coefficients(t))
+        alpha, sigma = (wide(c, x_t) for c in self.coefficients(t))
         if self._kind == "sample":
             return output
         if self._kind == "epsilon":
@@ -106,7 +106,7 @@ class Flow(Noise):
 
     @override
     def x0(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        return x_t - _wide(self.level(t), x_t) * output
+        return x_t - wide(self.level(t), x_t) * output
 
     @override
     def level(self, t: Tensor) -> Tensor:
@@ -138,6 +138,6 @@ def window(levels: Sequence[float], low: float, high: float) -> list[int]:
     return found
 
 
-def _wide(coefficient: Tensor, like: Tensor) -> Tensor:
+def wide(coefficient: Tensor, like: Tensor) -> Tensor:
     """(b) as (b, 1, …) beside `like`."""
     return coefficient.reshape(-1, *[1] * (like.ndim - 1)).to(like.device)

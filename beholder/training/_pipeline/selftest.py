@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -103,13 +103,7 @@ def _replay_error(driver: Driver, prompt: str, sampling: Sampling) -> float | No
     if not driver.can_predict:
         return None
     kept: list[Step] = []
-    unguided = Sampling(
-        steps=sampling.steps,
-        guidance=0,
-        height=sampling.height,
-        width=sampling.width,
-        call=sampling.call,
-    )
+    unguided = replace(sampling, guidance=0)
     driver.sample([prompt], unguided, seeds=[0], on_step=kept.append, decode=False)
     step = kept[len(kept) // 2]
     output = driver.predict(step.sample, step.t.expand(1), [prompt], sampling)

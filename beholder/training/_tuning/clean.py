@@ -97,7 +97,7 @@ def base_samples(
 
 
 def from_pictures(
-    driver: Driver, source: str, sampling: Sampling, seed: int, share: slice = slice(None)
+    driver: Driver, source: str, sampling: Sampling, share: slice = slice(None)
 ) -> Clean:
     """The `share` of a source's pictures, see `beholder.inputs`, at the size that is sampled.
 
@@ -112,7 +112,7 @@ def from_pictures(
         parts.append(Clean(torch.empty(0), [], unread))
         if good:
             pixels = torch.stack([fitted(picture, size) for picture, _ in good])
-            latents = _encoded(driver, pixels, sampling, seed + len(parts))
+            latents = driver.encode(pixels, sampling).cpu()
             parts.append(Clean(latents, [prompt for _, prompt in good]))
     return Clean.join(parts)
 
@@ -129,14 +129,6 @@ def _read(rows: Sequence[Row]) -> tuple[list[tuple[Tensor, str]], dict[str, str]
         else:
             good.append((picture, row.prompt))
     return good, unread
-
-
-def _encoded(driver: Driver, pixels: Tensor, sampling: Sampling, seed: int) -> Tensor:
-    """Latents on the CPU; an encoder that draws them depends on the seed."""
-    devices = [driver.device] if driver.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        return driver.encode(pixels.to(driver.device), sampling).cpu()
 
 
 def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

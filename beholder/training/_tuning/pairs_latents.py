@@ -42,8 +42,7 @@ def write_latents(
 ) -> tuple[dict[str, int], Survey]:
     """Encode pictures into a folder; gives the row of each, and why others cannot be read.
 
-    Pictures are brought to the size that the pipeline samples: shorter side, then centre. What an
-    encoder draws at random depends on the picture's row, so a second time gives the same.
+    Pictures are brought to the size that the pipeline samples: shorter side, then centre.
     Raises ConfigError if the pipeline cannot encode.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +51,7 @@ def write_latents(
     faults: Survey = {}
     with (folder / _LATENTS).open("wb") as file:
         for names, pixels in _readable(pictures, size, faults):
-            latents = _encoded(pixels, driver, sampling, seed=len(rows))
+            latents = driver.encode(pixels, sampling)
             rows |= {name: len(rows) + k for k, name in enumerate(names)}
             stored = torch.float32 if latents.dtype == torch.float32 else torch.float16
             file.write(latents.to("cpu", stored).contiguous().numpy().tobytes())
@@ -91,15 +90,6 @@ def _readable(
         for start in range(0, len(good), _TOGETHER):
             names = list(good)[start : start + _TOGETHER]
             yield names, torch.stack([fitted(good[name], size) for name in names])
-
-
-def _encoded(
-    pixels: Float[Tensor, "b 3 h w"], driver: Driver, sampling: Sampling, seed: int
-) -> Tensor:
-    devices = [driver.device] if driver.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        return driver.encode(pixels.to(driver.device), sampling)
 
 
 def _write_kind(folder: Path, latents: Tensor, stored: torch.dtype) -> None:

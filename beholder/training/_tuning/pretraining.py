@@ -125,7 +125,7 @@ def denoising_of(
     if not path.exists():
         share = slice(processes.rank, None, processes.count)
         if pretraining.pictures:
-            own = from_pictures(driver, pretraining.pictures, sampling, seed, share)
+            own = from_pictures(driver, pretraining.pictures, sampling, share)
         else:
             count = pretraining.samples
             own = base_samples(driver, prompts, sampling, count, seed, share)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from beholder.errors import BeholderError, ConfigError
 from beholder.rewards import Reward
+from beholder.rewards._base import check_aspect
 from beholder.training._tuning.views import Views, apply_views
 from beholder.types import Scores
 
@@ -28,13 +29,8 @@ class Signal:
     """
 
     def __init__(self, reward: Reward, aspect: str = "total", views: Views | None = None) -> None:
-        known = ("total", *reward.card.aspects)
-        if aspect not in known:
-            raise ConfigError(
-                f"reward {reward.card.name} has no aspect {aspect!r}; known: {', '.join(known)}"
-            )
         self.reward = reward.requires_grad_(requires_grad=False).eval()
-        self.aspect = aspect
+        self.aspect = check_aspect(reward.card, aspect)
         self.views = views or Views()
 
     def __call__(
@@ -89,7 +85,7 @@ class Signal:
 
     def chosen(self, scores: Scores) -> Tensor:
         """Of a reward's scores those that are learned from."""
-        return scores.total if self.aspect == "total" else scores.aspects[self.aspect]
+        return scores.named(self.aspect)
 
 
 def told(values: Float[Tensor, " b"], why: str = "") -> Float[Tensor, " b"]:
