@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,8 +158,10 @@ def generate(
     signal = _signal(reward, setting, aspect, device)
     driver = _driver(pipeline, lora, device, dtype, keep_scheduler=keep_scheduler)
     sampling = _sampling(steps, guidance, height, width, call)
-    work = _measure if measure_previews else _make
-    work(driver, signal, texts, sampling, config, out, json)
+    if measure_previews:
+        return _measure(driver, signal, texts, sampling, config, json)
+    said = {"pipeline": pipeline, "lora": str(lora or ""), "reward": reward, "aspect": aspect}
+    return _make(driver, signal, texts, sampling, config, out, said, json)
 
 
 def repair(
@@ -276,12 +279,13 @@ def _make(
     sampling: Sampling,
     config: Generation,
     out: Path,
+    said: Mapping[str, object],
     json: bool,
 ) -> None:
     from beholder.training.generate import generate as make  # noqa: PLC0415
 
     with terminal.progress(len(texts), "pictures") as advance:
-        made = make(driver, signal, texts, sampling, config, out, advance)
+        made = make(driver, signal, texts, sampling, config, out, advance, made_by=said)
     if json:
         terminal.emit(made.as_dict())
     else:
@@ -298,7 +302,6 @@ def _measure(
     texts: list[str],
     sampling: Sampling,
     config: Generation,
-    out: Path,
     json: bool,
 ) -> None:
     from beholder.training.guidance import Candidates, preview_agreement  # noqa: PLC0415

@@ -80,7 +80,14 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What a run made: pictures, those made before, reasons of those without a score, steps."""
+    """What a folder holds.
+
+    Attributes:
+        pictures: that were made now.
+        done_before: that were there.
+        errors: picture -> why it has no score, of all of them.
+        steps_run: steps of the denoiser now, counted for each picture.
+    """
 
     pictures: int
     done_before: int
@@ -109,11 +116,15 @@ def generate(
     config: Generation,
     folder: Path,
     progress: Callable[[int], object] = lambda count: None,
+    *,
+    made_by: Mapping[str, object] | None = None,
 ) -> Generated:
     """Write a PNG for each prompt, and `manifest.jsonl`, which `beholder score` reads.
 
     Its rows hold image, prompt, seed, score (null without a reward) and error. A run that was
     stopped goes on with the prompts that are left; `progress` is called with pictures made.
+    `made_by` names what else decides on the pictures, such as pipeline and reward, so that a folder
+    never mixes two.
 
     Raises:
         ConfigError: if a reward is needed and there is none, or the folder holds pictures that were
@@ -122,18 +133,17 @@ def generate(
     if config.needs_reward and signal is None:
         raise ConfigError("best_of, guide and search need a reward to decide; give one")
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, "generate.yaml", {**asdict(config), "sampling": asdict(sampling)})
+    how = {**asdict(config), "sampling": asdict(sampling), **(made_by or {})}
+    claim(folder, "generate.yaml", how)
     done = _rows_done(folder, prompts)
     progress(done)
-    errors: dict[str, str] = {}
     steps = 0
     for rows in _batches(done, len(prompts), config.batch_size):
         batch = _made(driver, signal, [prompts[row] for row in rows], sampling, config, rows[0])
-        errors |= {_name(rows[0] + k): why for k, why in batch.errors.items()}
         steps += batch.steps_run
         _write(folder, rows, prompts, batch)
         progress(len(rows))
-    return Generated(len(prompts) - done, done, errors, steps)
+    return Generated(len(prompts) - done, done, _errors(folder), steps)
 
 
 def _made(
@@ -240,6 +250,12 @@ def _rows_done(folder: Path, prompts: Sequence[str]) -> int:
         whole.append(line)
     path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
     return len(whole)
+
+
+def _errors(folder: Path) -> dict[str, str]:
+    """Picture -> why it has no score, of all that are in the folder."""
+    told = map(json.loads, (folder / MANIFEST).read_text(encoding="utf-8").splitlines())
+    return {row["image"]: row["error"] for row in told if row["error"]}
 
 
 def _write(folder: Path, rows: Sequence[int], prompts: Sequence[str], batch: _Batch) -> None:

@@ -85,6 +85,10 @@ def test_a_folder_of_other_pictures_is_refused(driver: Driver, tmp_path: Path) -
     generate(driver, None, PROMPTS[:1], SAMPLING, Generation(), tmp_path)
     with pytest.raises(ConfigError, match="seed was 0, now 1"):
         generate(driver, None, PROMPTS[:1], SAMPLING, Generation(seed=1), tmp_path)
+    with pytest.raises(ConfigError, match="reward was None, now 'mps'"):
+        generate(
+            driver, None, PROMPTS[:1], SAMPLING, Generation(), tmp_path, made_by={"reward": "mps"}
+        )
     with pytest.raises(ConfigError, match="other prompts"):
         generate(driver, None, PROMPTS[1:], SAMPLING, Generation(), tmp_path)
 
@@ -128,3 +132,5 @@ def test_a_picture_without_a_score_is_told_and_kept(driver: Driver, tmp_path: Pa
     assert rows(tmp_path)[0]["score"] is None
     assert "non-finite" in rows(tmp_path)[0]["error"]
     assert (tmp_path / "00000.png").is_file()
+    again = generate(driver, signal, PROMPTS[:1], SAMPLING, Generation(best_of=2), tmp_path)
+    assert (again.pictures, list(again.errors)) == (0, ["00000.png"])
