@@ -79,7 +79,7 @@ def train_judge(
     pictures: int,
     *,
     seed: int,
-    steps: int = 500,
+    steps: int,
     progress: Callable[[int], object] = lambda count: None,
 ) -> TruthJudge:
     """A judge that learned from so many fresh pictures; `progress` is called with 1 after each."""

@@ -55,7 +55,7 @@ class TuneSizes:
         prompts: that tuning learns on.
         judged: further prompts, of which pictures are judged.
         watching_steps: of the second reward's training.
-        judge_pictures: that the judge learns from.
+        judge_pictures, judge_steps: that the judge learns from, and of its training.
         fit: of the tuning.
     """
 
@@ -64,6 +64,7 @@ class TuneSizes:
     judged: int = 120
     watching_steps: int = 200
     judge_pictures: int = 1800
+    judge_steps: int = 500
     fit: TuneFit = field(
         default_factory=lambda: TuneFit(
             steps=60,
@@ -154,7 +155,9 @@ def _judge(
 ) -> dict[str, object]:
     """The share of prompts whose picture the judge finds better after tuning."""
     with diary.part("the judge learns the true faults of fresh pictures"):
-        judge = train_judge(sizes.judge_pictures, seed=seed + 2, progress=progress)
+        judge = train_judge(
+            sizes.judge_pictures, seed=seed + 2, steps=sizes.judge_steps, progress=progress
+        )
     with diary.part("pictures of new prompts, before and after"):
         driver = _driver(folder / "painter")
         _, prompts = _prompts(sizes, seed)

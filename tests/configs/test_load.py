@@ -6,6 +6,7 @@ import pytest
 
 from beholder.configs._load import load_config, presets, read_config
 from beholder.errors import ConfigError
+from beholder.training.algorithms import config_class
 from beholder.training.reward import RewardTraining
 from beholder.training.richhf import RichHFTraining
 
@@ -162,6 +163,21 @@ def test_a_training_that_was_written_down_is_read_back(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(asdict(config)))
     assert load_config(path, [], RewardTraining) == config
     assert config.aspect_weights == {"detail": 2.0}
+
+
+@pytest.mark.parametrize("name", presets("tune"))
+def test_every_preset_of_tune_is_one_of_its_algorithm(name: str) -> None:
+    algorithm = str(read_config(name, [], "tune")["algorithm"])
+    config = load_config(name, [], config_class(algorithm), "tune")
+    assert config.algorithm == algorithm
+    assert config.held_out_reward
+
+
+def test_presets_of_tune_have_folders_of_their_own() -> None:
+    found = presets("tune")
+    assert {"refl_sd15_lora", "refl_sdxl_lora", "refl_flux_lora", "draft_sd15"} < set(found)
+    assert {"dpo_sdxl_lora", "dpo_online_sd35", "nft_sd35", "tiny_cpu"} < set(found)
+    assert len({read_config(name, [], "tune")["run"] for name in found}) == len(found)
 
 
 def test_what_a_configuration_gives_is_read_before_its_kind_is_known() -> None:
