@@ -28,6 +28,7 @@ from beholder.training.pipeline import Driver, Sampling
 from beholder.training.run_folder import claim
 
 MANIFEST = "manifest.jsonl"
+_CLAIM = "generate.yaml"
 _FOR_SPREAD = 8  # pictures
 
 
@@ -132,15 +133,17 @@ def generate(
     """
     if config.needs_reward and signal is None:
         raise ConfigError("best_of, guide and search need a reward to decide; give one")
-    folder.mkdir(parents=True, exist_ok=True)
     how = {**asdict(config), "sampling": asdict(sampling), **(made_by or {})}
-    claim(folder, "generate.yaml", how)
+    if (folder / _CLAIM).exists():
+        claim(folder, _CLAIM, how)
     done = _rows_done(folder, prompts)
     progress(done)
     steps = 0
     for rows in _batches(done, len(prompts), config.batch_size):
         batch = _made(driver, signal, [prompts[row] for row in rows], sampling, config, rows[0])
         steps += batch.steps_run
+        folder.mkdir(parents=True, exist_ok=True)
+        claim(folder, _CLAIM, how)  # not before something was made: a bad setting can be mended
         _write(folder, rows, prompts, batch)
         progress(len(rows))
     return Generated(len(prompts) - done, done, _errors(folder), steps)

@@ -25,7 +25,13 @@ from beholder.training.freezing import (
 from beholder.training.learner import FitConfig, require
 from beholder.training.loop import Progress
 from beholder.training.processes import Processes
-from beholder.training.run_folder import claim, sole_user, write_json, write_versions
+from beholder.training.run_folder import (
+    claim,
+    sole_user,
+    unclaimed_on_failure,
+    write_json,
+    write_versions,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,7 +80,8 @@ def own_folder(
 ) -> Iterator[Path]:
     """The folder `given["run"]`, which nobody else uses inside, with `given` written or compared.
 
-    `places` are keys that name files and change no weight: a folder that was moved goes on.
+    `places` are keys that name files and change no weight: a folder that was moved goes on. A run
+    that fails before it has made anything leaves no claim, so that it can be started otherwise.
     Raises ConfigError if it holds another run or another process trains in it.
     """
     folder = Path(given["run"])
@@ -82,6 +89,7 @@ def own_folder(
     with ExitStack() as stack:
         if processes.is_main:
             stack.enter_context(sole_user(folder))
+            stack.enter_context(unclaimed_on_failure(folder))
             claim(folder, "config.yaml", compared)
         processes.wait()
         yield folder

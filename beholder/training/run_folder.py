@@ -15,6 +15,9 @@ import beholder
 from beholder.errors import ConfigError
 from beholder.training.checkpoints import write_text
 
+_LOCK = ".lock"
+_CLAIMS = {"config.yaml", "inputs.yaml", "versions.json", "prompts.json"}  # what a run was asked
+
 PACKAGES = (
     "accelerate",
     "diffusers",
@@ -37,7 +40,7 @@ PACKAGES = (
 def sole_user(folder: Path) -> Iterator[None]:
     """The only run in this folder; ConfigError if another process trains in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with (folder / _LOCK).open("w") as file:
         if sys.platform != "win32":
             import fcntl  # noqa: PLC0415
 
@@ -48,6 +51,20 @@ def sole_user(folder: Path) -> Iterator[None]:
                     f"another process trains in {folder}; wait for it or give another folder"
                 ) from error
         yield
+
+
+@contextmanager
+def unclaimed_on_failure(folder: Path) -> Iterator[None]:
+    """If what is inside fails and the folder holds nothing but what it was asked, that goes."""
+    was_claimed = any(path.name != _LOCK for path in folder.rglob("*"))
+    try:
+        yield
+    except BaseException:
+        told = [path for path in folder.rglob("*") if path.is_file() and path.name != _LOCK]
+        if not was_claimed and all(path.name in _CLAIMS for path in told):
+            for path in told:
+                path.unlink()
+        raise
 
 
 def claim(folder: Path, name: str, given: Mapping[str, object]) -> None:

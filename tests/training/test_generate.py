@@ -134,3 +134,13 @@ def test_a_picture_without_a_score_is_told_and_kept(driver: Driver, tmp_path: Pa
     assert (tmp_path / "00000.png").is_file()
     again = generate(driver, signal, PROMPTS[:1], SAMPLING, Generation(best_of=2), tmp_path)
     assert (again.pictures, list(again.errors)) == (0, ["00000.png"])
+
+
+def test_a_setting_that_failed_leaves_no_folder_behind(
+    driver: Driver, signal: Signal, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new"
+    wrong = Generation(best_of=2, preview_step=99)
+    with pytest.raises(ConfigError, match="at must be"):
+        generate(driver, signal, PROMPTS[:1], SAMPLING, wrong, folder)
+    assert not folder.exists()

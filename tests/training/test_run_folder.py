@@ -11,6 +11,7 @@ from beholder.training.run_folder import (
     differences,
     sole_user,
     suggestion,
+    unclaimed_on_failure,
     write_json,
     write_versions,
 )
@@ -59,3 +60,23 @@ def test_json_is_readable_text(tmp_path: Path) -> None:
 def test_a_near_name_is_suggested() -> None:
     assert suggestion("detial", ["detail", "overall"]) == "did you mean 'detail'?"
     assert suggestion("zzz", ["detail", "overall"]) == "known: detail, overall"
+
+
+def test_a_run_that_fails_before_it_made_anything_can_be_started_otherwise(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), unclaimed_on_failure(tmp_path):
+        claim(tmp_path, "config.yaml", {"steps": 1})
+        raise ZeroDivisionError
+    claim(tmp_path, "config.yaml", {"steps": 2})
+    with pytest.raises(ZeroDivisionError), unclaimed_on_failure(tmp_path):
+        raise ZeroDivisionError
+    with pytest.raises(ConfigError, match="steps was 2, now 3"):  # a claim of before stays
+        claim(tmp_path, "config.yaml", {"steps": 3})
+
+
+def test_a_run_that_failed_after_it_made_something_keeps_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), unclaimed_on_failure(tmp_path):
+        claim(tmp_path, "config.yaml", {"steps": 1})
+        (tmp_path / "start.json").write_text("{}")
+        raise ZeroDivisionError
+    with pytest.raises(ConfigError, match="steps was 1, now 2"):
+        claim(tmp_path, "config.yaml", {"steps": 2})
