@@ -63,6 +63,7 @@ class Inpainter:
 
         Picture and mask have the size that comes out. The soft edge is repainted wholly, so that
         it can be blended afterwards; what is black is close to the picture, not equal.
+        Raises ConfigError with the pipeline's reason if it cannot repaint.
         """
         height, width = picture.height, picture.width
         everything = {
@@ -75,6 +76,9 @@ class Inpainter:
             "generator": torch.Generator(self.pipe._execution_device).manual_seed(seed),
             "output_type": "pil",
         }
-        with vae_in_its_dtype(self.pipe):
-            painted: Image = self.pipe(**known_to(self.pipe, everything)).images[0]
+        try:
+            with vae_in_its_dtype(self.pipe):
+                painted: Image = self.pipe(**known_to(self.pipe, everything)).images[0]
+        except ValueError as error:  # what the pipeline says of its own parts and arguments
+            raise ConfigError(f"{type(self.pipe).__name__} cannot repaint: {error}") from error
         return painted

@@ -68,3 +68,9 @@ def test_a_multiple_is_the_familys_where_it_is_coarser() -> None:
 def test_a_family_that_does_not_repaint_is_refused() -> None:
     with pytest.raises(ConfigError, match="SanaPipeline has no inpainting sibling"):
         Inpainter(driver("sana").pipe)
+
+
+def test_a_pipeline_whose_parts_cannot_repaint_says_why() -> None:
+    painter = Inpainter(driver("sd3").pipe)  # four channels of latents, where it insists on sixteen
+    with pytest.raises(ConfigError, match=r"cannot repaint: .*16 input channels"):
+        painter.repaint(PICTURE, soft_mask(0), ARGUMENTS, strength=0.8, seed=0)
