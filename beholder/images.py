@@ -21,9 +21,9 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast, get_args
+from typing import TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -44,7 +44,18 @@ from beholder._pixels import (
 )
 from beholder.errors import ConfigError, DataError, ImageError
 
-__all__ = ["LIMITS", "Alpha", "ImageSource", "Limits", "as_list", "read_image", "read_images"]
+__all__ = [
+    "LIMITS",
+    "Alpha",
+    "ImageSource",
+    "Limits",
+    "as_list",
+    "read_each",
+    "read_image",
+    "read_images",
+]
+
+T = TypeVar("T")
 
 ImageSource = str | os.PathLike[str] | bytes | Image.Image | Array | Tensor
 """What counts as one picture; `read_image` says how each is read."""
@@ -130,7 +141,7 @@ def read_images(
 ) -> list[Tensor | ImageError]:
     """Each picture as `read_image` gives it, or the reason why it cannot be read; same order.
 
-    Never raises for a picture. A source that occurs twice as the same object is read once.
+    Never raises for a picture. A path, or the same object, that occurs twice is read once.
 
     Args:
         sources: pictures of any kind, also mixed.
@@ -141,31 +152,56 @@ def read_images(
     Raises:
         ConfigError: if `alpha` is unknown or `threads` is below 1.
     """
+    return read_each(sources, lambda picture: picture, alpha=alpha, limits=limits, threads=threads)
+
+
+def read_each(
+    sources: Sequence[ImageSource],
+    use: Callable[[Tensor], T],
+    *,
+    alpha: Alpha = "white",
+    limits: Limits = LIMITS,
+    threads: int | None = None,
+) -> list[T | ImageError]:
+    """What `use` makes of each picture, or the reason why it cannot be read; as `read_images`.
+
+    `use` runs in the thread that decoded the picture, which is then forgotten: give it work such
+    as a resize, and large pictures never lie in memory together.
+    """
     _check_alpha(alpha)
     sources = list(sources)  # a data set may make each picture anew when asked
     if threads is not None and threads < 1:
         raise ConfigError(f"threads must be 1 or more, got {threads}")
 
-    def read(source: ImageSource) -> Tensor | ImageError:
+    def read(source: ImageSource) -> T | ImageError:
         try:
-            return read_image(source, alpha=alpha, limits=limits)
+            picture = read_image(source, alpha=alpha, limits=limits)
         except ImageError as error:
             # anew, since its traceback would keep the bytes of the file in memory
             return ImageError(error.code, str(error))
+        return use(picture)
 
-    # by identity: two threads must not decode one lazily opened PIL image
-    distinct = {id(source): source for source in sources}
+    keys = [_identity(source) for source in sources]
+    distinct = dict(zip(keys, sources, strict=True))
     encoded = {k: s for k, s in distinct.items() if not isinstance(s, Tensor | np.ndarray)}
     results = _in_threads(read, encoded, threads or min(8, os.cpu_count() or 1))
     results |= {key: read(distinct[key]) for key in distinct if key not in encoded}
-    return [results[id(source)] for source in sources]
+    return [results[key] for key in keys]
+
+
+def _identity(source: ImageSource) -> Hashable:
+    """What two sources share that are surely one picture: a path, or the object itself.
+
+    Two threads must not decode one lazily opened PIL image.
+    """
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return id(source)
 
 
 def _in_threads(
-    read: Callable[[ImageSource], Tensor | ImageError],
-    sources: Mapping[int, ImageSource],
-    threads: int,
-) -> dict[int, Tensor | ImageError]:
+    read: Callable[[ImageSource], T], sources: Mapping[Hashable, ImageSource], threads: int
+) -> dict[Hashable, T]:
     workers = min(threads, len(sources))
     if workers <= 1:
         return {key: read(source) for key, source in sources.items()}

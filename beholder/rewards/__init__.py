@@ -57,7 +57,8 @@ def load(
             Of an ensemble: member -> how much it counts.
         config: overrides the sizes of the architecture; without `weights` the model is random.
         device: where the reward goes; None leaves it on the CPU.
-        dtype: what its floating-point weights are cast to; None keeps them.
+        dtype: what its floating-point weights are cast to; None keeps them. The parts that decide
+            the last digits of a score, `Reward.float32`, are not cast to half precision.
         options: what the reward's own `build` accepts, such as `threshold` of MPS.
 
     Raises:
@@ -66,7 +67,7 @@ def load(
     """
     given = {"weights": weights, "config": config}
     options |= {key: value for key, value in given.items() if value is not None}
-    return _build(name, options).to(device=device, dtype=dtype).eval()
+    return _build(name, options).cast(dtype).to(device=device).eval()
 
 
 def _build(name: str, options: dict[str, object]) -> Reward:

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, cast, final
 
@@ -16,39 +16,15 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from beholder.errors import ConfigError, DataError, ImageError, WeightsError
-from beholder.images import Alpha, ImageSource, as_list, read_images
+from beholder.images import Alpha, ImageSource, as_list, read_each, read_images
+from beholder.rewards._card import RewardCard as RewardCard
+from beholder.rewards._precision import cast_parts
+from beholder.rewards._preprocess import Preprocess
+from beholder.rewards._towers._base import Features
 from beholder.types import Scores, WordLabel
 
 MAX_PROMPT_CHARACTERS = 20_000
 """Longer prompts are refused: a tokenizer spends seconds on text that it then cuts to 77 tokens."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RewardCard:
-    """What a user must know before trusting a number from this reward.
-
-    Attributes:
-        name: what `load` accepts.
-        paper: the paper that defines the reward, with its year.
-        code_license, weights_license: SPDX names; "none" for a reward without weights.
-        weights: where the published weights live, "" if there are none.
-        score_range: lowest and highest possible total.
-        aspects: names in `Scores.aspects`, in order.
-        needs_prompt: whether a prompt changes the score.
-        differentiable: whether the gradient of the total reaches the pixels.
-        notes: protocol facts that move the number.
-    """
-
-    name: str
-    paper: str
-    code_license: str = "Apache-2.0"
-    weights_license: str = "none"
-    weights: str = ""
-    score_range: tuple[float, float] = (-math.inf, math.inf)
-    aspects: tuple[str, ...] = ()
-    needs_prompt: bool = True
-    differentiable: bool = True
-    notes: tuple[str, ...] = field(default=())
 
 
 class Reward(nn.Module, ABC):
@@ -60,6 +36,25 @@ class Reward(nn.Module, ABC):
     """
 
     card: ClassVar[RewardCard]
+
+    float32: ClassVar[tuple[str, ...]] = ()
+    """Parts, such as a score head, that stay in float32 when `load` casts to half precision."""
+
+    @property
+    def fitting(self) -> Preprocess | None:
+        """What may shrink 8-bit pictures ahead, in threads, before `preprocess`; None keeps them.
+
+        `preprocess` of pictures so shrunk must give what it gives of the whole ones.
+        """
+        return None
+
+    def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor | Features:
+        """What the prompts do not change, a row each; `score` computes it once a picture."""
+        return pixel_values
+
+    def score_encoded(self, encoded: Tensor | Features, prompts: Sequence[str]) -> Scores:
+        """Scores of what `encode` gave, one prompt a row."""
+        return self.score_prepared(cast("Tensor", encoded), prompts)
 
     @abstractmethod
     def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
@@ -135,10 +130,17 @@ class Reward(nn.Module, ABC):
         return Scores.concatenate(parts)
 
     @final
-    def score_rows(self, rows: Sequence[Tensor | ImageError], prompts: Sequence[str]) -> Scores:
+    def score_rows(
+        self,
+        rows: Sequence[Tensor | ImageError],
+        prompts: Sequence[str],
+        sizes: Sequence[tuple[int, int]] = (),
+    ) -> Scores:
         """Scores of decoded pictures (3, h, w) of any sizes; a row that is an error stays one.
 
         The inner door of `score` and of the table writer; also turns non-finite scores into errors.
+        Pictures may be whole or shrunk by `fitting`; `sizes` are those of the whole ones. One that
+        stands in several rows, as the same tensor, is encoded once.
         """
         errors = {
             k: f"{row.code}: {row}" for k, row in enumerate(rows) if isinstance(row, ImageError)
@@ -149,24 +151,26 @@ class Reward(nn.Module, ABC):
         good = [k for k in range(len(rows)) if k not in errors]
         if not good:
             return self._empty(len(rows), errors)
-        prepared = [self.preprocess(cast("Tensor", rows[k])[None].to(self.device)) for k in good]
-        alike = grouped([tuple(values.shape) for values in prepared])
-        parts = [
-            self.score_prepared(
-                torch.cat([prepared[at] for at in group]), [prompts[good[at]] for at in group]
-            ).detach()
-            for group in alike
-        ]
-        order = [good[at] for group in alike for at in group]
-        sizes = tuple((0, 0) if isinstance(row, ImageError) else _size(row) for row in rows)
-        scores = self._scatter(Scores.concatenate(parts), order, len(rows), errors)
-        return replace(scores, sizes=sizes)
+        order, scores = self._score_good([cast("Tensor", rows[k]) for k in good], good, prompts)
+        spread = self._scatter(scores, order, len(rows), errors)
+        known = sizes or [(0, 0) if isinstance(row, ImageError) else _size(row) for row in rows]
+        return replace(spread, sizes=tuple(known))
 
     @final
     @property
     def device(self) -> torch.device:
         """Where this reward's weights are; the CPU if it has none."""
         return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    @final
+    def cast(self, dtype: torch.dtype | None) -> Reward:
+        """This reward with its weights in `dtype`, but never those of `float32` in half precision.
+
+        None changes nothing. Raises ConfigError unless the type is a floating-point one.
+        """
+        if dtype is not None:
+            cast_parts(self, dtype, self.float32)
+        return self
 
     @final
     def save_pretrained(self, folder: str | Path) -> None:
@@ -197,7 +201,30 @@ class Reward(nn.Module, ABC):
     def _score_batch(
         self, sources: Sequence[ImageSource], texts: Sequence[str], alpha: Alpha
     ) -> Scores:
-        return self.score_rows(read_images(sources, alpha=alpha), texts)
+        fit = self.fitting
+        read = read_each(sources, lambda p: (shrunk(p, fit), _size(p)), alpha=alpha)
+        rows = [r if isinstance(r, ImageError) else r[0] for r in read]
+        sizes = [(0, 0) if isinstance(r, ImageError) else r[1] for r in read]
+        return self.score_rows(rows, texts, sizes)
+
+    def _score_good(
+        self, pictures: Sequence[Tensor], rows: Sequence[int], prompts: Sequence[str]
+    ) -> tuple[list[int], Scores]:
+        """Scores of pictures, each distinct one encoded once, and the row of each score."""
+        once = {id(picture): picture for picture in pictures}
+        prepared = {key: self.preprocess(p[None].to(self.device)) for key, p in once.items()}
+        order: list[int] = []
+        parts = []
+        for group in grouped([tuple(prepared[id(p)].shape) for p in pictures]):
+            mine = list(dict.fromkeys(id(pictures[at]) for at in group))
+            encoded = self.encode(torch.cat([prepared[key] for key in mine]))
+            if len(mine) < len(group):
+                at_row = {key: at for at, key in enumerate(mine)}
+                encoded = _taken(encoded, [at_row[id(pictures[at])] for at in group])
+            texts = [prompts[rows[at]] for at in group]
+            parts.append(self.score_encoded(encoded, texts).detach())
+            order += [rows[at] for at in group]
+        return order, Scores.concatenate(parts)
 
     def _refuse_faults(
         self, sources: Sequence[ImageSource], texts: Sequence[str], alpha: Alpha
@@ -237,6 +264,18 @@ class Reward(nn.Module, ABC):
             words=tuple(words),
             errors=errors,
         )
+
+
+def shrunk(picture: Tensor, fit: Preprocess | None) -> Tensor:
+    """A picture (3, h, w) as small as `fit` lets it travel to the model."""
+    return picture if fit is None else fit.shrink(picture[None])[0]
+
+
+def _taken(encoded: Tensor | Features, rows: list[int]) -> Tensor | Features:
+    index = torch.tensor(rows)
+    if isinstance(encoded, Features):
+        return encoded.rows(index)
+    return encoded[index.to(encoded.device)]
 
 
 def _size(picture: Tensor) -> tuple[int, int]:

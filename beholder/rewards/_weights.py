@@ -8,7 +8,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -25,6 +25,9 @@ from beholder.rewards._torchfile import read_torch
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+
+OwnName = Callable[[str], str | None]
+"""This package's name of a published key; None for what no part of the reward needs."""
 
 _LISTED = 8
 _EXTRA = "_extra_state"  # what torch appends for a module with `get_extra_state`
@@ -101,6 +104,31 @@ def load_exact(
     if found:
         raise WeightsError(f"{where} does not fit {type(module).__name__}: {'; '.join(found)}")
     module.load_state_dict(given, strict=False)
+
+
+def load_published(
+    reward: Reward, path: str | Path, own_name: OwnName, *, computed: Sequence[str] = ()
+) -> None:
+    """Put a published file's weights into a reward of that architecture.
+
+    `own_name` gives this package's name of a key, None for one that nothing needs; `computed` lists
+    names, or patterns, of the reward's own tables that the file may lack.
+    Raises WeightsError naming keys that are missing, unexpected, misshapen or double.
+    """
+    own = {k: v for k, v in reward.state_dict().items() if _matches(k, [*computed, f"*{_EXTRA}"])}
+    load_exact(reward, {**own, **renamed(read_state(path), own_name)}, where=str(path))
+
+
+def renamed(state: Mapping[str, Tensor], own_name: OwnName) -> dict[str, Tensor]:
+    """Weights under this package's names; WeightsError if two keys become one."""
+    found: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = own_name(key)
+        if name in found:
+            raise WeightsError(f"two keys of the weights mean {name}; one of them is {key}")
+        if name is not None:
+            found[name] = value
+    return found
 
 
 def save_folder(reward: Reward, folder: str | Path) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 from typing_extensions import override
 
 from beholder.errors import ConfigError
-from beholder.rewards._base import Reward, RewardCard, distinct, take_options
+from beholder.rewards._base import RewardCard, take_options
+from beholder.rewards._card import Accuracy
+from beholder.rewards._cosine import CosineReward
 from beholder.rewards._towers import Towers, build_towers
-from beholder.types import Scores
 
 _RULES = {"hessel": (2.5, "A photo depicts "), "torchmetrics": (100.0, "")}
 VIT_B_32 = {"kind": "open_clip", "name": "ViT-B-32-quickgelu"}
 """The towers of the paper; their weights are open_clip's tag "openai"."""
 
 
-class CLIPScore(Reward):
+class CLIPScore(CosineReward):
     """weight * max(cos(picture, text), 0) (Hessel et al., EMNLP 2021, eq. 1), on any towers.
 
     Args:
@@ -35,9 +35,18 @@ class CLIPScore(Reward):
         name="clipscore",
         paper="Hessel et al., CLIPScore: A Reference-free Evaluation Metric for Image Captioning, "
         "EMNLP 2021",
+        measures="how well the picture agrees with the prompt",
         weights_license="MIT",
         weights="ViT-B-32-quickgelu, tag openai, fetched by open_clip",
         score_range=(0.0, 2.5),
+        accuracy=(
+            Accuracy(
+                "ImageReward test", 54.82, "raw cosine of ViT-L/14", "Xu et al., 2023, table 3"
+            ),
+        ),
+        float_error=0.005,
+        bf16_error=0.3,
+        fp16_error=0.03,
         notes=(
             "the paper's protocol: 2.5 * max(cos, 0) with the prefix 'A photo depicts ', ViT-B/32",
             "protocol='torchmetrics': 100 * max(cos, 0) without prefix; that package clips the "
@@ -48,10 +57,9 @@ class CLIPScore(Reward):
     )
 
     def __init__(self, towers: Towers, *, protocol: str = "hessel") -> None:
-        super().__init__()
+        super().__init__(towers)
         if protocol not in _RULES:
             raise ConfigError(f"protocol is 'hessel' or 'torchmetrics', got {protocol!r}")
-        self.towers = towers
         self.protocol = protocol
         self.weight, self.prefix = _RULES[protocol]
         vars(self)["card"] = replace(type(self).card, score_range=(0.0, self.weight))
@@ -68,19 +76,8 @@ class CLIPScore(Reward):
         return {"towers": self.towers.options(), "protocol": self.protocol}
 
     @override
-    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        return self.towers.preprocess(pixels)
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        unique, rows = distinct(prompts)
-        ids = self.towers.tokenize([self.prefix + prompt for prompt in unique])
-        texts = self.towers.encode_text(ids).pooled[rows.to(ids.device)]
-        images = self.towers.encode_image(pixel_values).pooled
-        cosine = functional.cosine_similarity(images, texts, dim=-1)
-        return Scores(self.weight * cosine.clamp(min=0))
+    def from_cosine(self, cosine: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        return self.weight * cosine.clamp(min=0)
 
 
 def build(

@@ -51,6 +51,7 @@ class Ensemble(Reward):
 
     card = RewardCard(
         name="ensemble",
+        measures="what its members do",
         paper="Coste et al., Reward Model Ensembles Help Mitigate Overoptimization, ICLR 2024",
         weights_license="the members'",
         weights="the members'",
@@ -255,7 +256,7 @@ def unpacked(
 
     Two members of one picture may fill as many places as those of another with other shapes.
     """
-    heads = values[:, 0, 0, : 2 * count].detach().long().tolist()
+    heads = values[:, 0, 0, : 2 * count].detach().round().long().tolist()
     found = []
     for rows in grouped([tuple(head) for head in heads]):
         shapes = list(zip(heads[rows[0]][::2], heads[rows[0]][1::2], strict=True))

@@ -19,7 +19,8 @@ from beholder.rewards._base import Reward, RewardCard, distinct, prompt_fault, t
 from beholder.rewards._richhf.heads import STAGES, HeatmapPredictor, PooledScore, ScorePredictor
 from beholder.rewards._richhf.joint import Joint, TextStates, build_t5, t5_options
 from beholder.rewards._richhf.pictures import build_pictures
-from beholder.rewards._richhf.published import canonical_names, is_published
+from beholder.rewards._richhf.published import own_name as own_name
+from beholder.rewards._richhf.published import recognises as recognises
 from beholder.rewards._richhf.sizes import SIZES, sized, tiny_tokenizer
 from beholder.rewards._richhf.tokens import WordTokenizer
 from beholder.rewards._richhf.words import (
@@ -30,7 +31,7 @@ from beholder.rewards._richhf.words import (
     sequence_loss,
 )
 from beholder.rewards._towers._encoders import TextEncoder
-from beholder.rewards._weights import Published, fetch, load_exact, read_state
+from beholder.rewards._weights import Published, fetch, load_exact, read_state, renamed
 from beholder.types import MAPS, RATED, Scores, WordLabel
 from beholder.words import word_spans
 
@@ -113,6 +114,7 @@ class RichHF(Reward):
     card = RewardCard(
         name="richhf",
         paper="Liang et al., Rich Human Feedback for Text-to-Image Generation, CVPR 2024",
+        measures="plausibility, alignment, aesthetics and overall quality, and where they fail",
         weights_license="CC-BY-NC-4.0",
         weights="none on the hub; rahf_model.pt of youweiliang/RichHF, by the paper's author, is "
         "yours to obtain: weights='rahf_model.pt'",
@@ -386,8 +388,7 @@ def build(weights: str | Path | None = None, size: str | None = None, **options:
         given["t5"] = t5 if "tokenizer" in t5 else {**t5, "tokenizer": _tokenizer(size)}
     reward = RichHF.from_options(given)
     if state is not None:
-        renamed = canonical_names(state) if is_published(state) else state
-        load_exact(reward, renamed, ignore=("tokens.*",), where=str(weights))
+        load_exact(reward, renamed(state, own_name), ignore=("tokens.*",), where=str(weights))
     return reward
 
 

@@ -44,6 +44,7 @@ class Smoothed(Reward):
 
     card = RewardCard(
         name="smoothed",
+        measures="what the reward inside does",
         paper="Kim & Sim, Reward Sharpness-Aware Fine-Tuning for Diffusion Models, CVPR 2026",
         weights_license="the reward's",
         weights="the reward's",

@@ -35,6 +35,7 @@ class Tiny(Reward):
 
     card: ClassVar[RewardCard] = RewardCard(
         name="tiny",
+        measures="nothing",
         paper="none: fixed random weights for dry runs and tests",
         score_range=(-1.0, 1.0),
         aspects=ASPECTS,

@@ -1,5 +1,6 @@
 """What every reward must do. Each reward's test calls it on a tiny model."""
 
+import copy
 import tempfile
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import torch
 import beholder
 from beholder.errors import DataError
 from beholder.rewards import Reward
+from beholder.types import Scores
 
 PROMPTS = ["a cat", "a cat", "a red cube", ""]
 
 
-def check_reward(reward: Reward) -> None:
+def check_reward(reward: Reward, *, slopes: bool = True) -> None:
+    """`slopes=False` where prepared values are pixels still: their rounding has no slope."""
     reward.eval()
     images = torch.rand(4, 3, 96, 80, generator=torch.Generator().manual_seed(0))
     check_batching(reward, images)
@@ -21,6 +24,10 @@ def check_reward(reward: Reward) -> None:
     check_doors(reward, images)
     check_faults(reward, images)
     check_round_trip(reward, images)
+    check_duplicates(reward, images)
+    if slopes:
+        check_slopes(reward, images)
+    check_precision(reward)
 
 
 def check_batching(reward: Reward, images: torch.Tensor) -> None:
@@ -82,3 +89,71 @@ def check_round_trip(reward: Reward, images: torch.Tensor) -> None:
         again = beholder.load(folder)
     assert type(again) is type(reward)
     assert torch.equal(again.score(images, PROMPTS).total, reward.score(images, PROMPTS).total)
+
+
+def check_duplicates(reward: Reward, images: torch.Tensor) -> None:
+    """A picture that stands in several rows scores there as it does alone."""
+    rows = [images[0], images[1], images[0], images[0]]
+    repeated = reward.score(rows, PROMPTS).total
+    torch.testing.assert_close(
+        repeated, reward.score(torch.stack(rows), PROMPTS).total, atol=1e-5, rtol=1e-5
+    )
+
+
+def check_slopes(reward: Reward, images: torch.Tensor) -> None:
+    """The gradient of prepared values is that of finite differences, in float64 where it can be."""
+    if not reward.card.differentiable:
+        return
+    exact = copy.deepcopy(reward).double()
+    values = reward.preprocess(images[:2]).double().requires_grad_()
+    way = torch.randn(values.shape, dtype=torch.float64, generator=seeded())
+
+    def total(at: torch.Tensor) -> torch.Tensor:
+        return exact.score_prepared(at, PROMPTS[1:3]).total.double().sum()
+
+    def slope(step: float) -> float:
+        return (total(values + step * way) - total(values - step * way)).item() / (2 * step)
+
+    (gradient,) = torch.autograd.grad(total(values), values)
+    along = (gradient * way).sum().item()
+    # some models compute parts in float32 whatever they are cast to: a small step drowns in it
+    assert any(slope(step) == pytest.approx(along, rel=3e-2) for step in (1e-5, 1e-4, 1e-3))
+
+
+def check_precision(reward: Reward) -> None:
+    """What the card says about float pixels and half precision holds for this tiny model."""
+    for name, error in measured_errors(reward).items():
+        limit = getattr(reward.card, name)
+        assert limit is None or error <= limit, f"{name}: {error:.2g} is above the card's {limit}"
+
+
+def measured_errors(reward: Reward) -> dict[str, float]:
+    """`float_error`, `bf16_error`, `fp16_error` of a reward, as its card has them."""
+    pictures, prompts = smooth_pictures(), [f"{k} red cats" for k in range(12)]
+    exact = reward.score(pictures, prompts).total
+    spread = exact.std().item()
+
+    def error(scores: Scores) -> float:
+        return (scores.total.detach().float() - exact).abs().max().item() / spread
+
+    with torch.no_grad():
+        found = {"float_error": error(reward(pictures / 255, prompts))}
+    for name, dtype in (("bf16_error", torch.bfloat16), ("fp16_error", torch.float16)):
+        if getattr(reward.card, name) is not None:
+            found[name] = error(copy.deepcopy(reward).cast(dtype).score(pictures, prompts))
+    return found
+
+
+def smooth_pictures(count: int = 12, height: int = 96, width: int = 80) -> torch.Tensor:
+    """8-bit pictures of a few coloured waves and some noise."""
+    rows = torch.linspace(0, 6, height)[:, None]
+    columns = torch.linspace(0, 6, width)[None]
+    phases = torch.rand(count, 3, 4, 1, 1, generator=seeded()) * 6
+    waves = (rows * phases[:, :, 0] / 3 + phases[:, :, 1]).sin()
+    waves = waves * (columns * phases[:, :, 2] / 3 + phases[:, :, 3]).cos()
+    noise = torch.randn(count, 3, height, width, generator=seeded())
+    return ((0.5 + 0.4 * waves + 0.03 * noise).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 import beholder
 from beholder.errors import WeightsError
 from beholder.rewards._cross import CrossModel
-from beholder.rewards._weights import Published
-from beholder.rewards.mps import CLIP_H, MPS, canonical_names
+from beholder.rewards._weights import Published, renamed
+from beholder.rewards.mps import CLIP_H, MPS, own_name
 from tests.rewards import tiny_towers
 
 
@@ -91,7 +91,7 @@ def test_keys_that_are_missing_or_unexpected_are_named(tmp_path: Path) -> None:
 
 def test_two_keys_of_one_meaning_are_refused() -> None:
     with pytest.raises(WeightsError, match="logit_scale"):
-        canonical_names({"logit_scale": torch.ones(()), "model.logit_scale": torch.ones(())})
+        renamed({"logit_scale": torch.ones(()), "model.logit_scale": torch.ones(())}, own_name)
 
 
 class Evil:

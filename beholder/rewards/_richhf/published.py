@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from torch import Tensor
-
-from beholder.errors import WeightsError
 from beholder.rewards._richhf.heads import STAGES
 
 _CONVOLUTIONS = 6
@@ -52,24 +49,19 @@ _HEADS = {"heatmap_predictor": _HEATMAP, "score_predictor": _SCORE}
 _UNREAD = ("vision.vit.pooler.",)
 
 
-def is_published(state: Mapping[str, Tensor]) -> bool:
-    """Whether these are names of the author's checkpoint."""
-    return any(name.removeprefix("module.").startswith(("vit.", "t5.")) for name in state)
+def own_name(key: str) -> str | None:
+    """This package's name of a key of the author's; None for the pooler, which nothing reads.
 
-
-def canonical_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Published keys under this package's names; the pooler, which nothing reads, is dropped.
-
-    Raises WeightsError if two keys become one.
+    A name of this package stays as it is.
     """
-    renamed: dict[str, Tensor] = {}
-    for key, value in state.items():
-        name = _renamed(key.removeprefix("module."))
-        if name in renamed:
-            raise WeightsError(f"two keys of the weights mean {name}; one of them is {key}")
-        if not name.startswith(_UNREAD):
-            renamed[name] = value
-    return renamed
+    name = _renamed(key.removeprefix("module."))
+    return None if name.startswith(_UNREAD) else name
+
+
+def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a file with these keys is the author's checkpoint."""
+    names = {key.removeprefix("module.").partition(".")[0] for key in shapes}
+    return {"vit", "t5", "visual_token_projection"} <= names
 
 
 def _renamed(key: str) -> str:
@@ -87,4 +79,6 @@ def _inside(rest: str, names: Mapping[str, str]) -> str:
     if module in names:
         return f"{names[module]}.{weight}"
     output, _, module = module.partition(".")
+    if not module:
+        return rest
     return f"{output}.{names.get(module, module)}.{weight}"

@@ -9,7 +9,12 @@ from beholder.errors import ConfigError
 from beholder.rewards._towers._base import Features as Features
 from beholder.rewards._towers._base import Towers as Towers
 
-_KINDS = {"clip": "ClipTowers", "open_clip": "OpenClipTowers", "timm_text": "TimmTextTowers"}
+_KINDS = {
+    "clip": "ClipTowers",
+    "open_clip": "OpenClipTowers",
+    "siglip": "SiglipTowers",
+    "timm_text": "TimmTextTowers",
+}
 
 
 def build_towers(options: Mapping[str, object]) -> Towers:
@@ -19,6 +24,7 @@ def build_towers(options: Mapping[str, object]) -> Towers:
       `CLIPModel` with those configuration values, random weights.
     * `{"kind": "open_clip", "name": "ViT-B-32", "pretrained": tag or file or None}`: any open_clip
       name.
+    * `{"kind": "siglip", "text": {…}, "vision": {…}}`: transformers' `SiglipModel`, likewise.
     * `{"kind": "timm_text", "image": {"name": …}, "text": {"folder": …}, "dim": n}`: a timm
       encoder beside a transformers text encoder.
 

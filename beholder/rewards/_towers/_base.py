@@ -118,6 +118,14 @@ class Towers(nn.Module, ABC):
         """States of texts in the shared space."""
         return self.project_text(self.text_backbone(ids))
 
+    def pooled_image(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
+        """`encode_image(…).pooled`, without computing token states that nothing asks for."""
+        return self.encode_image(pixel_values).pooled
+
+    def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
+        """`encode_text(tokenize(texts)).pooled`, without computing padding where that is exact."""
+        return self.encode_text(self.tokenize(texts)).pooled
+
     @final
     @property
     def device(self) -> torch.device:

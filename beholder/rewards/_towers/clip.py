@@ -16,9 +16,30 @@ from beholder.errors import ConfigError
 from beholder.rewards._base import take_options
 from beholder.rewards._preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from beholder.rewards._towers._base import Features, Span, Towers
+from beholder.rewards._towers._pooled import clip_image, in_buckets
 
 START, END = 49406, 49407
 """Ids of `<|startoftext|>` and `<|endoftext|>`, the last entries of CLIP's vocabulary."""
+
+CLIP_H = {
+    "text": {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "hidden_act": "gelu",
+    },
+    "vision": {
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "patch_size": 14,
+        "hidden_act": "gelu",
+    },
+    "projection_dim": 1024,
+}
+"""Sizes of laion/CLIP-ViT-H-14-laion2B-s32B-b79K, which MPS and PickScore start from."""
 
 
 class ClipTowers(Towers):
@@ -104,6 +125,14 @@ class ClipTowers(Towers):
     def text_backbone(self, ids: Int[Tensor, "b l"]) -> Features:
         states = self.model.text_model(input_ids=ids)
         return Features(states.last_hidden_state, states.pooler_output)
+
+    @override
+    def pooled_image(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
+        return clip_image(self.model, pixel_values.to(self.logit_scale.dtype))
+
+    @override
+    def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
+        return in_buckets(self.tokenize(texts), lambda ids: self.encode_text(ids).pooled)
 
     @override
     def project_image(self, features: Features) -> Features:

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,13 @@ from beholder.rewards._base import take_options
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers import _states
 from beholder.rewards._towers._base import Features, Span, Towers
+from beholder.rewards._towers._pooled import (
+    in_buckets,
+    knows_image,
+    knows_text,
+    open_clip_image,
+    open_clip_text,
+)
 from beholder.rewards._towers.clip import after_highest, prepare
 
 _FIT = {"shortest": "crop", "squash": "squash", "longest": "pad"}
@@ -114,6 +121,19 @@ class OpenClipTowers(Towers):
         features = _states.text_states(self.model, ids)
         padding = _states.masked_padding(self.model, ids)
         return features if padding is None else features.without(padding)
+
+    @override
+    def pooled_image(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
+        visual = self.model.visual
+        if not knows_image(visual):
+            return super().pooled_image(pixel_values)
+        return open_clip_image(visual, pixel_values.to(self.logit_scale.dtype))
+
+    @override
+    def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
+        if not knows_text(self.model):
+            return super().pooled_text(texts)
+        return in_buckets(self.tokenize(texts), partial(open_clip_text, self.model))
 
     @override
     def project_image(self, features: Features) -> Features:

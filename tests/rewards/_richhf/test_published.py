@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from beholder.errors import WeightsError
-from beholder.rewards._richhf.published import canonical_names, is_published
+from beholder.rewards._richhf.published import own_name, recognises
+from beholder.rewards._weights import renamed
 
 KEYS = {
     "vit.embeddings.cls_token": "vision.vit.embeddings.cls_token",
@@ -35,20 +36,22 @@ KEYS = {
 
 @pytest.mark.parametrize(("theirs", "ours"), KEYS.items())
 def test_a_published_key_has_one_name_here(theirs: str, ours: str) -> None:
-    assert list(canonical_names({theirs: torch.zeros(1)})) == [ours]
-    assert list(canonical_names({f"module.{theirs}": torch.zeros(1)})) == [ours]
+    assert own_name(theirs) == ours
+    assert own_name(f"module.{theirs}") == ours
+    assert own_name(ours) == ours
 
 
 def test_the_pooler_is_dropped() -> None:
-    assert canonical_names({"vit.pooler.dense.weight": torch.zeros(1)}) == {}
+    assert own_name("vit.pooler.dense.weight") is None
 
 
 def test_a_key_that_comes_twice_is_refused() -> None:
     state = {"module.t5.lm_head.weight": torch.zeros(1), "t5.lm_head.weight": torch.zeros(1)}
     with pytest.raises(WeightsError, match="two keys"):
-        canonical_names(state)
+        renamed(state, own_name)
 
 
-def test_a_published_state_is_known_by_its_towers() -> None:
-    assert is_published({"module.vit.layernorm.weight": torch.zeros(1)})
-    assert not is_published({"vision.vit.layernorm.weight": torch.zeros(1)})
+def test_a_published_file_is_known_by_its_towers() -> None:
+    shapes = {name: (1,) for name in ("module.vit.x", "module.t5.y", "visual_token_projection.b")}
+    assert recognises(shapes)
+    assert not recognises({"vision.vit.layernorm.weight": (1,)})

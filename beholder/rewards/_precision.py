@@ -1,0 +1,28 @@
+"""Half precision for the bulk of a model, float32 where the last digits of a score are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from beholder.errors import ConfigError
+
+
+def at_least_float32(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The values in float32, or in float64 if they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def cast_parts(module: nn.Module, dtype: torch.dtype, kept: Sequence[str]) -> None:
+    """Cast the children of a module; those named in `kept` never below float32.
+
+    Raises ConfigError unless the type is a floating-point one.
+    """
+    if not dtype.is_floating_point:
+        raise ConfigError(f"weights are cast to a floating-point type, not to {dtype}")
+    for name, part in module.named_children():
+        is_kept = name in kept and dtype.itemsize < 4
+        part.to(dtype=torch.float32 if is_kept else dtype)

@@ -1,0 +1,40 @@
+import pytest
+import torch
+from torch import nn
+
+from beholder.errors import ConfigError
+from beholder.rewards._precision import at_least_float32, cast_parts
+
+
+def parts() -> nn.ModuleDict:
+    return nn.ModuleDict({"tower": nn.Linear(2, 2), "head": nn.Linear(2, 1)})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_values_are_raised_to_float32_and_never_lowered(
+    given: torch.dtype, expected: torch.dtype
+) -> None:
+    assert at_least_float32(torch.ones(2, dtype=given)).dtype == expected
+
+
+def test_the_head_keeps_float32_in_half_precision_only() -> None:
+    module = parts()
+    before = module["head"].weight.clone()  # type: ignore[operator]
+    cast_parts(module, torch.bfloat16, ("head",))
+    assert module["tower"].weight.dtype == torch.bfloat16
+    assert torch.equal(module["head"].weight, before)  # type: ignore[arg-type]
+    cast_parts(module, torch.float64, ("head",))
+    assert module["head"].weight.dtype == torch.float64
+
+
+def test_weights_are_not_cast_to_whole_numbers() -> None:
+    with pytest.raises(ConfigError, match=r"not to torch\.int8"):
+        cast_parts(parts(), torch.int8, ())

@@ -1,0 +1,1 @@
+"""A tiny random model of each reward: `tinies/<name>.py` has a function `tiny`."""

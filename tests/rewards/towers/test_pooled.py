@@ -1,0 +1,79 @@
+import pytest
+import torch
+
+from beholder.rewards._towers import build_towers
+from beholder.rewards._towers._pooled import in_buckets, knows_image, knows_text
+from tests.rewards import tiny_towers
+
+TEXTS = ["", "a cat", "a red cube and two dogs " * 3, "a cat", "the light of " * 60]
+RESNET = {
+    "kind": "open_clip",
+    "name": "RN50",
+    "overrides": {
+        "embed_dim": 32,
+        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64},
+        "text_cfg": {"layers": 2, "width": 32, "heads": 2},
+    },
+}
+QUICK = {**tiny_towers.OPEN_CLIP, "name": "ViT-B-32-quickgelu"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"kind": "clip", **tiny_towers.CLIP}, tiny_towers.OPEN_CLIP, QUICK, RESNET],
+    ids=["clip", "open_clip", "quickgelu", "resnet"],
+)
+@torch.no_grad()
+def test_pooled_states_are_those_of_the_whole_encoders(options: dict[str, object]) -> None:
+    towers = build_towers(options).eval()
+    size = towers.preprocess.size
+    values = torch.randn(3, 3, size, size)
+    whole = towers.encode_image(values).pooled
+    torch.testing.assert_close(towers.pooled_image(values), whole, atol=1e-5, rtol=1e-5)
+    texts = towers.encode_text(towers.tokenize(TEXTS)).pooled
+    torch.testing.assert_close(towers.pooled_text(TEXTS), texts, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_pass_the_pooled_states_as_they_pass_the_whole_encoder() -> None:
+    for options in ({"kind": "clip", **tiny_towers.CLIP}, tiny_towers.OPEN_CLIP):
+        towers = build_towers(options).eval()
+        size = towers.preprocess.size
+        values = torch.randn(2, 3, size, size, requires_grad=True)
+        (short,) = torch.autograd.grad(towers.pooled_image(values).square().sum(), values)
+        (whole,) = torch.autograd.grad(towers.encode_image(values).pooled.square().sum(), values)
+        torch.testing.assert_close(short, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_each_bucket_is_as_long_as_its_texts_need() -> None:
+    ids = torch.tensor([[1, 9] + [0] * 30, [1] * 20 + [9] + [0] * 11, [1, 2, 9] + [0] * 29])
+    seen: list[tuple[int, ...]] = []
+
+    def encode(part: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(part.shape))
+        return part.sum(dim=1, keepdim=True).float()
+
+    assert in_buckets(ids, encode).flatten().tolist() == ids.sum(dim=1).tolist()
+    assert seen == [(2, 8), (1, 24)]
+
+
+def test_other_towers_are_left_to_the_whole_encoder() -> None:
+    model = build_towers(RESNET).model
+    assert not knows_image(model.visual)
+    assert knows_text(model)
+    assert knows_image(build_towers(tiny_towers.OPEN_CLIP).model.visual)
+    siglip = {
+        "kind": "open_clip",
+        "name": "ViT-B-32",
+        "overrides": {
+            **tiny_towers.OPEN_CLIP_SIZES,
+            "custom_text": True,
+            "text_cfg": {
+                "layers": 2,
+                "width": 32,
+                "heads": 2,
+                "no_causal_mask": True,
+                "pool_type": "last",
+            },
+        },
+    }
+    assert not knows_text(build_towers(siglip).model)
