@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from beholder.errors import ConfigError, DataError, ImageError, WeightsError
 from beholder.images import Alpha, ImageSource, as_list, read_each, read_images
 from beholder.rewards._card import RewardCard as RewardCard
-from beholder.rewards._precision import cast_parts
+from beholder.rewards._precision import cast_parts, moved
 from beholder.rewards._preprocess import Preprocess
+from beholder.rewards._prompts import MAX_PROMPT_CHARACTERS as MAX_PROMPT_CHARACTERS
+from beholder.rewards._prompts import distinct as distinct
+from beholder.rewards._prompts import prompt_fault as prompt_fault
+from beholder.rewards._prompts import spread_prompts as spread_prompts
 from beholder.rewards._towers._base import Features
 from beholder.types import Scores, WordLabel
-
-MAX_PROMPT_CHARACTERS = 20_000
-"""Longer prompts are refused: a tokenizer spends seconds on text that it then cuts to 77 tokens."""
 
 
 class Reward(nn.Module, ABC):
@@ -211,8 +212,7 @@ class Reward(nn.Module, ABC):
         self, pictures: Sequence[Tensor], rows: Sequence[int], prompts: Sequence[str]
     ) -> tuple[list[int], Scores]:
         """Scores of pictures, each distinct one encoded once, and the row of each score."""
-        once = {id(picture): picture for picture in pictures}
-        prepared = {key: self.preprocess(p[None].to(self.device)) for key, p in once.items()}
+        prepared = self._prepared({id(picture): picture for picture in pictures})
         order: list[int] = []
         parts = []
         for group in grouped([tuple(prepared[id(p)].shape) for p in pictures]):
@@ -225,6 +225,16 @@ class Reward(nn.Module, ABC):
             parts.append(self.score_encoded(encoded, texts).detach())
             order += [rows[at] for at in group]
         return order, Scores.concatenate(parts)
+
+    def _prepared(self, pictures: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """Model-ready values (1, 3, s, t) of each picture; those of one size travel together."""
+        keys = list(pictures)
+        found = {}
+        for group in grouped([(p.shape, p.dtype, p.device) for p in pictures.values()]):
+            mine = [keys[at] for at in group]
+            values = self.preprocess(moved([pictures[key] for key in mine], self.device))
+            found |= dict(zip(mine, values.split(1), strict=True))
+        return found
 
     def _refuse_faults(
         self, sources: Sequence[ImageSource], texts: Sequence[str], alpha: Alpha
@@ -307,41 +317,6 @@ def check_pixels(pixels: Tensor) -> None:
             f"float pixels must lie in [0, 1], got [{low:.3g}, {high:.3g}]; "
             "divide 8-bit values by 255"
         )
-
-
-def prompt_fault(prompt: object) -> str | None:
-    """Why a prompt cannot be scored; None if it can."""
-    if not isinstance(prompt, str):
-        return f"expected text, got {type(prompt).__name__}"
-    if len(prompt) > MAX_PROMPT_CHARACTERS:
-        return f"{len(prompt)} characters, at most {MAX_PROMPT_CHARACTERS} are accepted"
-    try:
-        prompt.encode()
-    except UnicodeEncodeError:
-        return "it holds a lone surrogate and is not valid Unicode"
-    return None
-
-
-def spread_prompts(prompts: str | Sequence[str] | None, rows: int, *, needed: bool) -> list[str]:
-    """One prompt for each of `rows` pictures; raises DataError if that cannot be."""
-    if prompts is None:
-        if needed:
-            raise DataError("this reward needs prompts; give one for all pictures or one each")
-        return [""] * rows
-    if isinstance(prompts, str):
-        return [prompts] * rows
-    if len(prompts) != rows:
-        raise DataError(
-            f"{rows} pictures but {len(prompts)} prompts; give one each, or one text for all"
-        )
-    return list(prompts)
-
-
-def distinct(values: Sequence[str]) -> tuple[list[str], Tensor]:
-    """Distinct values in order, and the row of each input's value: a prompt is encoded once."""
-    row: dict[str, int] = {}
-    rows = [row.setdefault(value, len(row)) for value in values]
-    return list(row), torch.tensor(rows, dtype=torch.long)
 
 
 def grouped(keys: Sequence[Hashable]) -> list[list[int]]:

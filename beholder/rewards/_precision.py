@@ -1,11 +1,11 @@
-"""Half precision for the bulk of a model, float32 where the last digits of a score are made."""
+"""Types and devices: half precision for the bulk of a model, float32 where scores are made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from beholder.errors import ConfigError
@@ -26,3 +26,11 @@ def cast_parts(module: nn.Module, dtype: torch.dtype, kept: Sequence[str]) -> No
     for name, part in module.named_children():
         is_kept = name in kept and dtype.itemsize < 4
         part.to(dtype=torch.float32 if is_kept else dtype)
+
+
+def moved(pictures: Sequence[Shaped[Tensor, "3 h w"]], device: torch.device) -> Tensor:
+    """Pictures of one size as a batch (b, 3, h, w) on a device; to a GPU through pinned memory."""
+    batch = torch.stack(list(pictures))
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)

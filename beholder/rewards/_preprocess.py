@@ -30,8 +30,8 @@ Interpolation = Literal["bicubic", "bilinear"]
 Fit = Literal["crop", "squash", "pad"]
 CropOffset = Literal["floor", "round"]
 Resampling = Literal["pillow", "antialiased", "aliased"]
-"""As Pillow resizes 8-bit pictures; or float tensors as torchvision does, with or without antialias:
-neither rounded nor clamped."""
+"""As Pillow resizes 8-bit pictures; or float tensors as torchvision does, with or without
+antialias, neither rounded nor clamped."""
 
 
 def resize(

@@ -1,18 +1,20 @@
-"""Pictures decoded in threads ahead of the model that scores them, in bounded memory."""
+"""Pictures decoded and shrunk in threads ahead of the models that score them, in bounded memory."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from beholder.errors import ImageError
-from beholder.images import Alpha, ImageSource, read_images
+from beholder.images import Alpha, ImageSource, read_each
 from beholder.inputs import Row
+from beholder.rewards._base import shrunk
+from beholder.rewards._preprocess import Preprocess
 
 READ_AHEAD_BYTES = 512 * 2**20
 """Decoded pictures that wait for the model take about this much memory at most."""
@@ -26,18 +28,30 @@ class Task:
     rewards: frozenset[str]
 
 
-Decoded = tuple[Task, Tensor | ImageError]
+Views = Mapping[Preprocess | None, Tensor]
+"""One picture as the rewards want it: shrunk by each distinct `Reward.fitting`, or whole."""
+
+Decoded = tuple[Task, Views | ImageError]
 
 
-def decoded(tasks: Iterable[Task], alpha: Alpha, batch_size: int) -> Iterator[Decoded]:
-    """Tasks with their pictures, in order; threads decode the next while a model works."""
+def decoded(
+    tasks: Iterable[Task],
+    alpha: Alpha,
+    batch_size: int,
+    fittings: Mapping[str, Preprocess | None],
+) -> Iterator[Decoded]:
+    """Tasks with their pictures, in order; threads decode the next while a model works.
+
+    `fittings` maps each reward to what may shrink its pictures; a picture is decoded once for all.
+    """
     threads = min(16, os.cpu_count() or 1)
-    waiting: deque[tuple[Task, Future[Tensor | ImageError]]] = deque()
+    waiting: deque[tuple[Task, Future[Views | ImageError]]] = deque()
     ahead = batch_size + threads
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     try:
         for task in tasks:
-            waiting.append((task, pool.submit(_decode, task.row.image, alpha)))
+            wanted = {fittings[name] for name in task.rewards}
+            waiting.append((task, pool.submit(_decode, task.row.image, alpha, wanted)))
             while len(waiting) > ahead:
                 done, future = waiting.popleft()
                 picture = future.result()
@@ -48,15 +62,24 @@ def decoded(tasks: Iterable[Task], alpha: Alpha, batch_size: int) -> Iterator[De
         pool.shutdown(cancel_futures=True)
 
 
-def _ahead(picture: Tensor | ImageError, batch_size: int, threads: int) -> int:
-    size = picture.nbytes if isinstance(picture, Tensor) else 1
-    return min(batch_size + threads, max(threads, READ_AHEAD_BYTES // max(1, size)))
+def _ahead(picture: Views | ImageError, batch_size: int, threads: int) -> int:
+    return min(batch_size + threads, max(threads, READ_AHEAD_BYTES // max(1, _bytes(picture))))
 
 
-def _decode(image: ImageSource | None, alpha: Alpha) -> Tensor | ImageError:
+def _bytes(picture: Views | ImageError) -> int:
+    return 0 if isinstance(picture, ImageError) else sum(v.nbytes for v in picture.values())
+
+
+def _decode(
+    image: ImageSource | None, alpha: Alpha, fittings: Collection[Preprocess | None]
+) -> Views | ImageError:
     if image is None:
         return ImageError("no-picture", "the manifest names no picture in this row")
-    return read_images([image], alpha=alpha, threads=1)[0]
+
+    def views(picture: Tensor) -> Views:
+        return {fitting: shrunk(picture, fitting) for fitting in fittings}
+
+    return read_each([image], views, alpha=alpha, threads=1)[0]
 
 
 def batches(pictures: Iterable[Decoded], size: int) -> Iterator[list[Decoded]]:
@@ -65,7 +88,7 @@ def batches(pictures: Iterable[Decoded], size: int) -> Iterator[list[Decoded]]:
     memory = 0
     for task, picture in pictures:
         batch.append((task, picture))
-        memory += picture.nbytes if isinstance(picture, Tensor) else 0
+        memory += _bytes(picture)
         if len(batch) == size or memory > READ_AHEAD_BYTES:
             yield batch
             batch, memory = [], 0

@@ -135,7 +135,9 @@ def score_table(
             stack.enter_context(evaluating(reward))
         stack.enter_context(torch.no_grad())
         run = stack.enter_context(_Run(writer, rewards, shard_rows, progress or (lambda n: None)))
-        for batch in batches(decoded(run.fresh(rows), alpha, batch_size), batch_size):
+        fittings = {name: reward.fitting for name, reward in rewards.items()}
+        pictures = decoded(run.fresh(rows), alpha, batch_size, fittings)
+        for batch in batches(pictures, batch_size):
             run.score(batch)
     return run.summary(time.monotonic() - start)
 
@@ -229,7 +231,12 @@ class _Run:
         """Score one batch by every reward that lacks a row of it."""
         failed: set[str] = set()
         for name in self.rewards:
-            mine = [(task.row, picture) for task, picture in batch if name in task.rewards]
+            fitting = self.rewards[name].fitting
+            mine = [
+                (task.row, views if isinstance(views, ImageError) else views[fitting])
+                for task, views in batch
+                if name in task.rewards
+            ]
             if mine:
                 cells = self._cells(name, mine)
                 self._gather(name, [row.key for row, _ in mine], cells)

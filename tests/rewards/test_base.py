@@ -10,15 +10,11 @@ from beholder.errors import ConfigError, DataError, ImageError, WeightsError
 from beholder.images import ImageSource
 from beholder.rewards import Reward, RewardCard, load
 from beholder.rewards._base import (
-    MAX_PROMPT_CHARACTERS,
     check_pixels,
-    distinct,
     evaluating,
     grouped,
-    prompt_fault,
     read_options,
     saved_name,
-    spread_prompts,
     take_options,
 )
 from beholder.types import Scores, WordLabel
@@ -254,29 +250,6 @@ def test_evaluating_puts_the_mode_back_after_an_error() -> None:
     assert not module.training
 
 
-@pytest.mark.parametrize(
-    ("prompt", "fault"),
-    [
-        ("a cat", None),
-        ("", None),
-        ("кот 🐈 \x00", None),
-        ("x" * MAX_PROMPT_CHARACTERS, None),
-        ("x" * (MAX_PROMPT_CHARACTERS + 1), "20001 characters, at most 20000 are accepted"),
-        (SURROGATE, "it holds a lone surrogate and is not valid Unicode"),
-        (None, "expected text, got NoneType"),
-        (b"a cat", "expected text, got bytes"),
-    ],
-)
-def test_a_prompt_that_cannot_be_scored_says_why(prompt: object, fault: str | None) -> None:
-    assert prompt_fault(prompt) == fault
-
-
-def test_prompts_are_spread_over_rows() -> None:
-    assert spread_prompts("a", 3, needed=True) == ["a", "a", "a"]
-    assert spread_prompts(["a", "b"], 2, needed=True) == ["a", "b"]
-    assert spread_prompts(None, 2, needed=False) == ["", ""]
-
-
 def test_rows_are_grouped_by_key_in_order() -> None:
     assert grouped(["b", "a", "b", "c", "a"]) == [[0, 2], [1, 4], [3]]
     assert grouped([]) == []
@@ -285,15 +258,6 @@ def test_rows_are_grouped_by_key_in_order() -> None:
 def test_a_reward_is_saved_under_its_name_or_where_its_class_stands() -> None:
     assert saved_name(load("tiny")) == "tiny"
     assert saved_name(simple.Mean()) == "tests.rewards.simple:Mean"
-
-
-def test_distinct_values_keep_their_order_and_rebuild_the_input() -> None:
-    values = ["b", "a", "b", "", "a"]
-    unique, row = distinct(values)
-    assert unique == ["b", "a", ""]
-    assert row.tolist() == [0, 1, 0, 2, 1]
-    assert [unique[k] for k in row] == values
-    assert distinct([])[0] == []
 
 
 def test_options_of_a_reward_s_config_are_read() -> None:

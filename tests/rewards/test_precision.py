@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from beholder.errors import ConfigError
-from beholder.rewards._precision import at_least_float32, cast_parts
+from beholder.rewards._precision import at_least_float32, cast_parts, moved
 
 
 def parts() -> nn.ModuleDict:
@@ -38,3 +38,10 @@ def test_the_head_keeps_float32_in_half_precision_only() -> None:
 def test_weights_are_not_cast_to_whole_numbers() -> None:
     with pytest.raises(ConfigError, match=r"not to torch\.int8"):
         cast_parts(parts(), torch.int8, ())
+
+
+def test_pictures_travel_as_one_batch() -> None:
+    pictures = [torch.full((3, 2, 4), k, dtype=torch.uint8) for k in range(3)]
+    batch = moved(pictures, torch.device("cpu"))
+    assert batch.dtype == torch.uint8
+    assert batch[:, 0, 0, 0].tolist() == [0, 1, 2]
