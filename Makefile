@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERVER := .venv-label-studio
 LABEL_STUDIO := 1.23.2
 
-.PHONY: help test test-live lint types layers unit quickstart quickstart-tune format bench richhf clean
+.PHONY: help test test-live lint types layers unit quickstart quickstart-tune format bench catalogue richhf clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -58,6 +58,9 @@ format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
 
 bench: $(VENV)/.dev  ## every benchmark, side by side with the peers
 	for name in $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+catalogue: $(VENV)/.quickstart  ## write the page of the rewards from their cards
+	$(BIN)/beholder rewards --markdown > docs/rewards.md
 
 richhf: $(VENV)/.dev  ## RichHF trained on scenes and measured, over an hour on two cores
 	$(BIN)/python -m benchmarks._richhf --folder runs/scenes

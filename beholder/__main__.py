@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from beholder import __version__, _pipelines
+from beholder import _rewards as reward_verbs
 from beholder import _summaries as summaries
 from beholder import _terminal as terminal
 from beholder._annotate import app as annotate
@@ -106,22 +106,6 @@ def quickstart(
             terminal.say(summaries.tuned_text(summary["tuned"], folder))
     if json:
         terminal.emit(summary)
-
-
-@app.command()
-def rewards(json: Json = False) -> None:
-    """The catalogue: every reward with its paper, licences, range and aspects.
-
-    Example: beholder rewards
-    """
-    from beholder.rewards import names, reward_class  # noqa: PLC0415
-
-    cards = [reward_class(name).card for name in names()]
-    if json:
-        terminal.emit([asdict(card) for card in cards])
-        return
-    for card in cards:
-        terminal.say(summaries.card_text(card))
 
 
 @app.command()
@@ -394,6 +378,7 @@ def train(
 
 
 _pipelines.register(app)
+reward_verbs.register(app)
 
 if __name__ == "__main__":
     main()

@@ -16,24 +16,16 @@ if TYPE_CHECKING:
     from beholder.eval.filtering import FilterSummary
     from beholder.eval.preference import Evaluation
     from beholder.eval.ranking import Ranking
-    from beholder.rewards import RewardCard
+    from beholder.rewards._convert import Conversion
     from beholder.rewards.scoring import Summary
 
 
-def card_text(card: RewardCard) -> str:
-    """A reward's card as a few lines."""
-    low, high = card.score_range
-    gradient = "differentiable" if card.differentiable else "no gradient"
-    lines = [
-        card.name,
-        f"  paper      {card.paper}",
-        f"  licence    code {card.code_license}, weights {card.weights_license}",
-        f"  weights    {card.weights or 'none'}",
-        f"  range      [{low:g}, {high:g}], {gradient}",
-    ]
-    if card.aspects:
-        lines.append(f"  aspects    {', '.join(card.aspects)}")
-    lines += [f"  note       {note}" for note in card.notes]
+def conversion_text(done: Conversion) -> str:
+    """What a published file became."""
+    fates = ", ".join(f"{count} {fate}" for fate, count in done.fates.items())
+    lines = [f"{done.folder}: {done.reward}, {len(done.keys)} keys: {fates}"]
+    if done.own:
+        lines.append(f"  its own, not in the file: {', '.join(done.own)}")
     return "\n".join(lines)
 
 

@@ -1,13 +1,10 @@
 from pathlib import Path
 
-import pytest
-
 from beholder import _summaries as summaries
 from beholder.eval.filtering import FilterSummary, Rule
 from beholder.eval.preference import evaluate
 from beholder.eval.ranking import rank
 from beholder.eval.table_scores import TableScores
-from beholder.rewards import names, reward_class
 from beholder.rewards.scoring import Summary
 from beholder.types import Preference
 
@@ -15,14 +12,6 @@ ROWS = [
     {"key": "a", "image": "/p/a.png", "prompt": "x", "r.total": 2.0},
     {"key": "b", "image": "/p/b.png", "prompt": "x", "r.total": 1.0},
 ]
-
-
-@pytest.mark.parametrize("name", names())
-def test_every_card_names_its_paper_and_licences(name: str) -> None:
-    card = reward_class(name).card
-    text = summaries.card_text(card)
-    assert card.paper in text
-    assert f"code {card.code_license}, weights {card.weights_license}" in text
 
 
 def test_failed_rows_are_counted_by_reward_and_code() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import beholder
 from beholder.tables import ScoreTable
 from tests.odd_pictures import write_odd_pictures
 from tests.shell import Shell
@@ -126,13 +125,6 @@ def test_judgements_go_from_an_export_to_an_accuracy(tmp_path: Path, shell: Shel
     assert shell("evaluate", "tiny", out) == 0
     assert "protocol imagereward" in shell.out
     assert shell("evaluate", "tiny", out, "--protocol", "pickscore") == 2
-
-
-def test_the_catalogue_lists_every_reward(shell: Shell) -> None:
-    assert shell("rewards") == 0
-    assert "CVPR 2024" in shell.out
-    assert shell("rewards", "--json") == 0
-    assert [card["name"] for card in json.loads(shell.out)] == beholder.names()
 
 
 @pytest.mark.parametrize(

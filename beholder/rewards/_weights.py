@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ class Published:
 
     Attributes:
         revision: a commit hash; a branch may change under the same name.
-        sha256: of the file; None if it is not known.
+        sha256: of the file; None if it is not known: then what the hub said of it is checked.
     """
 
     repo: str
@@ -59,7 +60,7 @@ def fetch(published: Published) -> Path:
     with _hub_errors(f"cannot fetch {published.repo}/{published.file}"):
         found = hf_hub_download(published.repo, published.file, revision=published.revision)
     path = Path(found)
-    _check_sha256(path, published.sha256)
+    _check_sha256(path, published.sha256 or _named_sha256(path))
     return path
 
 
@@ -305,6 +306,12 @@ def _check_sha256(path: Path, expected: str | None) -> None:
         raise WeightsError(
             f"{path} is damaged or was changed: its sha256 is {found}, expected {expected}"
         )
+
+
+def _named_sha256(path: Path) -> str | None:
+    """The sha256 after which the hub's cache names a large file's contents; None for small ones."""
+    name = path.resolve().name
+    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
 
 
 def _sha256(path: Path) -> str:

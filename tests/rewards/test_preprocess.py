@@ -16,6 +16,7 @@ from beholder.rewards._preprocess import (
     Fit,
     Interpolation,
     Preprocess,
+    Resampling,
     resize,
     straight_through,
 )
@@ -248,3 +249,48 @@ def test_wrong_settings_are_refused(
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # our own checks speak
     with pytest.raises(ConfigError, match=message):
         Preprocess(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(90, 70), (70, 90), (33, 33), (224, 91)])
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        Preprocess(size=32),
+        Preprocess(size=32, fit="pad"),
+        Preprocess(size=32, fit="squash", interpolation="bilinear"),
+        Preprocess(size=32, crop_offset="round", half=True),
+        Preprocess(size=32, fit="pad", resampling="antialiased"),
+        Preprocess(size=32, resampling="aliased"),
+    ],
+)
+def test_a_picture_shrunk_ahead_gives_the_same_values(
+    preprocess: Preprocess, size: tuple[int, int]
+) -> None:
+    pixels = batch(picture(*size))
+    small = preprocess.shrink(pixels)
+    assert small.shape[2:] == (32, 32)
+    assert torch.equal(preprocess(small), preprocess(pixels))
+
+
+def test_only_eight_bit_pixels_are_shrunk_ahead() -> None:
+    pixels = batch(picture(40, 50))
+    assert Preprocess(size=8).shrink(pixels).dtype == torch.uint8
+    floats = pixels / 255
+    assert Preprocess(size=8).shrink(floats) is floats
+
+
+@pytest.mark.parametrize(("resampling", "antialias"), [("antialiased", True), ("aliased", False)])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_tensors_are_resized_as_torchvision_resizes_them(
+    resampling: Resampling, antialias: bool, interpolation: Interpolation
+) -> None:
+    from torchvision.transforms.v2.functional import resize as reference
+
+    pixels = batch(picture(90, 70))
+    expected = reference(pixels / 255, [31, 40], interpolation, antialias=antialias)
+    for given in (pixels, pixels / 255):
+        torch.testing.assert_close(resize(given, 31, 40, interpolation, resampling), expected)
+    leaf = (pixels / 255).requires_grad_()
+    resize(leaf, 31, 40, interpolation, resampling).sum().backward()
+    assert leaf.grad is not None
+    assert leaf.grad.abs().sum() > 0

@@ -11,7 +11,6 @@ from beholder.rewards import _read_ahead
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._read_ahead import Task, batches, decoded
 
-
 WHOLE: dict[str, Preprocess | None] = {"r": None}
 
 

@@ -14,19 +14,12 @@ from beholder.words import word_spans
 from tests.rewards import tiny_towers
 from tests.rewards.contract import check_reward
 from tests.rewards.published_richhf import Rahf
+from tests.rewards.tinies.richhf import HEADS, tiny
 
 PROMPTS = ["a red cat, on the left!", "two dogs", "猫 on a mat", ""]
-HEADS = {"heatmap_width": 16, "heatmap_stages": 2, "score_width": 32, "words": True}
 
 AS_WIDE = {"heatmap_width": None, "heatmap_stages": 4, "score_width": None}
 """Heads as wide as T5, as published."""
-
-
-def tiny(**options: Any) -> RichHF:
-    torch.manual_seed(0)
-    reward = beholder.load("richhf", size="tiny", **{"heads": HEADS, **options})
-    assert isinstance(reward, RichHF)
-    return reward.eval()
 
 
 def over_packages(**options: Any) -> RichHF:

@@ -63,7 +63,7 @@ def test_an_encoder_that_learns_is_always_asked() -> None:
     assert states[0].requires_grad
     encode.through(cache, ["a"])
     assert len(cache) == 0
-    encode.module.requires_grad_(False)
+    encode.module.requires_grad_(requires_grad=False)
     encode.through(cache, ["a"])
     encode.through(cache, ["a"])
     assert encode.asked == [["a"]] * 3

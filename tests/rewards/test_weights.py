@@ -344,6 +344,26 @@ def test_a_published_file_is_fetched_and_its_sha256_checked(hub: Path) -> None:
     assert fetch(Published("beholder/none", "w.bin", "main")).read_bytes() == b"weight$"
 
 
+def test_offline_a_filled_cache_serves_and_is_checked_by_what_the_hub_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache as the hub's own library lays it out: large files are named by their sha256."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    root, commit = tmp_path / "models--beholder--none", "a" * 40
+    blob = root / "blobs" / hashlib.sha256(b"weights").hexdigest()
+    snapshot = root / "snapshots" / commit
+    for folder in (blob.parent, snapshot, root / "refs"):
+        folder.mkdir(parents=True)
+    blob.write_bytes(b"weights")
+    (snapshot / "w.bin").symlink_to(blob)
+    (root / "refs" / "main").write_text(commit)
+    for revision in ("main", commit):
+        assert fetch(Published("beholder/none", "w.bin", revision)).read_bytes() == b"weights"
+    blob.write_bytes(b"weight$")
+    with pytest.raises(WeightsError, match="damaged or was changed"):
+        fetch(Published("beholder/none", "w.bin", commit))
+
+
 def test_offline_a_file_that_was_never_fetched_is_a_clear_error() -> None:
     with pytest.raises(WeightsError, match=r"cannot fetch beholder/none/w\.bin.*HF_HUB_OFFLINE"):
         fetch(PUBLISHED)

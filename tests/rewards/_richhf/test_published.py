@@ -52,6 +52,6 @@ def test_a_key_that_comes_twice_is_refused() -> None:
 
 
 def test_a_published_file_is_known_by_its_towers() -> None:
-    shapes = {name: (1,) for name in ("module.vit.x", "module.t5.y", "visual_token_projection.b")}
+    shapes = dict.fromkeys(("module.vit.x", "module.t5.y", "visual_token_projection.b"), (1,))
     assert recognises(shapes)
     assert not recognises({"vision.vit.layernorm.weight": (1,)})

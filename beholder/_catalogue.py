@@ -1,0 +1,122 @@
+"""The cards of the rewards as text: a table, one card, and the catalogue page of the docs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from beholder import _terminal as terminal
+from beholder.rewards import RewardCard
+
+_HEAD = """# The rewards
+
+Generated from the cards of the rewards by `beholder rewards --markdown`; do not edit.
+
+**Published accuracy** is the share of people's pairs that a reward gets right, as its source says
+it; figures of two protocols do not compare. **Parity** is the largest difference between our score
+and another implementation's on the same weights and pictures, as a share of the standard deviation
+of the scores. Published weights were not at hand where these rewards were written: parity was
+measured on small random models saved in the published format, so it speaks of architecture,
+preprocessing and key names.
+"""
+
+
+def table_text(cards: Sequence[RewardCard]) -> str:
+    """One line a reward: what it measures, range, licence, accuracy and parity."""
+    rows = [
+        [card.name, card.measures, _range(card), card.weights_license, _best(card), _parity(card)]
+        for card in cards
+    ]
+    header = ["reward", "measures", "range", "weights", "published accuracy", "parity"]
+    return terminal.table(rows, header)
+
+
+def card_text(card: RewardCard) -> str:
+    """A reward's card as a few lines."""
+    gradient = "differentiable" if card.differentiable else "no gradient"
+    lines = [
+        card.name,
+        f"  measures   {card.measures}",
+        f"  paper      {card.paper}",
+        f"  licence    code {card.code_license}, weights {card.weights_license}",
+        f"  weights    {card.weights or 'none'}",
+        f"  range      {_range(card)}, {gradient}",
+    ]
+    if card.aspects:
+        lines.append(f"  aspects    {', '.join(card.aspects)}")
+    lines += [f"  accuracy   {text}" for text in _accuracies(card)]
+    lines += [f"  parity     {text}" for text in _parities(card)]
+    if errors := _errors(card):
+        lines.append(f"  precision  {errors}")
+    lines += [f"  note       {note}" for note in card.notes]
+    return "\n".join(lines)
+
+
+def page(cards: Sequence[RewardCard]) -> str:
+    """The catalogue page, in Markdown."""
+    rows = [
+        f"| [{card.name}](#{card.name}) | {card.measures} | {_range(card)} | "
+        f"{'yes' if card.needs_prompt else 'no'} | {'yes' if card.differentiable else 'no'} | "
+        f"{card.weights_license} | {_best(card)} | {_parity(card)} |"
+        for card in cards
+    ]
+    header = [
+        "| reward | measures | range | prompt | gradient | weights | published accuracy | parity |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([_HEAD, *header, *rows, *map(_section, cards)])
+
+
+def _section(card: RewardCard) -> str:
+    lines = [
+        f"\n## {card.name}\n",
+        f"{card.paper}.\n",
+        f"- code {card.code_license}, weights {card.weights_license}: {card.weights or 'none'}",
+    ]
+    if card.aspects:
+        lines.append(f"- aspects: {', '.join(card.aspects)}")
+    lines += [f"- published accuracy: {text}" for text in _accuracies(card)]
+    lines += [f"- parity: {text}" for text in _parities(card)]
+    if errors := _errors(card):
+        lines.append(f"- precision: {errors}")
+    return "\n".join(lines + [f"- {note}" for note in card.notes])
+
+
+def _range(card: RewardCard) -> str:
+    low, high = card.score_range
+    if math.isinf(low) and math.isinf(high):
+        return "any number"
+    if math.isinf(high):
+        return f"from {low:g}"
+    return f"up to {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
+
+
+def _best(card: RewardCard) -> str:
+    return ", ".join(f"{a.percent:g} % {a.data}" for a in card.accuracy[:2]) or "none"
+
+
+def _parity(card: RewardCard) -> str:
+    if not card.parity:
+        return "not measured"
+    return f"{max(p.error / p.spread for p in card.parity):.1g}"
+
+
+def _accuracies(card: RewardCard) -> list[str]:
+    return [f"{a.data} {a.percent:g} % ({a.protocol}; {a.source})" for a in card.accuracy]
+
+
+def _parities(card: RewardCard) -> list[str]:
+    return [
+        f"{p.error:.1g} at a spread of {p.spread:.2g} against {p.against} ({p.how})"
+        for p in card.parity
+    ]
+
+
+def _errors(card: RewardCard) -> str:
+    known = {
+        "float pixels": card.float_error,
+        "bf16": card.bf16_error,
+        "fp16": card.fp16_error,
+    }
+    said = [f"{name} within {error:g}" for name, error in known.items() if error is not None]
+    return f"{', '.join(said)} of the scores' standard deviation, on a small model" if said else ""
