@@ -42,7 +42,8 @@ def test_it_can_be_smoothed(name: str) -> None:
     scores = smoothed.score(pictures, PROMPTS)
     assert scores.total.isfinite().all()
     assert scores.aspects["sharpness"].isfinite().all()
-    assert slope(smoothed, pictures).abs().sum() > 0
+    above_floor = (scores.total > inner.card.score_range[0]).any()  # CLIPScore is flat at 0
+    assert (slope(smoothed, pictures).abs().sum() > 0) == above_floor
 
 
 def noise() -> torch.Tensor:
