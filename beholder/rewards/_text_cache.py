@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from beholder.rewards._base import distinct
+from beholder.rewards._frozen import fingerprint, is_frozen
+from beholder.rewards._prompts import distinct
 
 LIMIT_BYTES = 256 * 2**20
 """States of about this size are kept; the texts asked for longest ago go first."""
@@ -29,6 +30,9 @@ class TextCache:
         self._bytes = 0
         self._state: object = None
 
+    def __deepcopy__(self, memo: dict[int, object]) -> TextCache:
+        return TextCache(self._limit)
+
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -41,7 +45,7 @@ class TextCache:
         text; `encoder` holds the weights that it uses.
         """
         unique, rows = distinct(texts)
-        if not _is_frozen(encoder):
+        if not is_frozen(encoder):
             found = encode(unique)
         else:
             self._follow(encoder)
@@ -75,22 +79,10 @@ class TextCache:
             self._bytes -= _size(oldest)
 
     def _follow(self, encoder: nn.Module) -> None:
-        state = _fingerprint(encoder)
+        state = fingerprint(encoder)
         if state != self._state:
             self._kept.clear()
             self._bytes, self._state = 0, state
-
-
-def _is_frozen(encoder: nn.Module) -> bool:
-    if encoder.training:
-        return False
-    return not (torch.is_grad_enabled() and any(p.requires_grad for p in encoder.parameters()))
-
-
-def _fingerprint(encoder: nn.Module) -> tuple[tuple[int, int, torch.dtype], ...]:
-    """What changes when weights are replaced, moved, cast, or written in place."""
-    tensors = (*encoder.parameters(), *encoder.buffers())
-    return tuple((t.data_ptr(), 0 if t.is_inference() else t._version, t.dtype) for t in tensors)
 
 
 def _size(states: States) -> int:

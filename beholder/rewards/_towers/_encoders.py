@@ -17,6 +17,7 @@ from typing_extensions import override
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
 from beholder.rewards._towers._base import Span
+from beholder.rewards._towers._folding import Folded
 from beholder.rewards._weights import load_exact, read_state
 
 
@@ -41,6 +42,7 @@ class ImageEncoder(nn.Module):
         self.encoder = _timm_model(name)
         if weights is not None:
             load_in_order(self.encoder, Path(weights))
+        self._folded = Folded()
         if last:
             self.encoder.reset_classifier(0)
         else:
@@ -74,9 +76,10 @@ class ImageEncoder(nn.Module):
 
     def maps(self, pixel_values: Float[Tensor, "b 3 s t"]) -> list[Tensor]:
         """The feature maps (b, c, h, w) of the levels, and the last one where it is wanted."""
+        encoder = self._folded.of(self.encoder)
         if not self.levels:
-            return [self._map(self.encoder.forward_features(pixel_values))]
-        found = self.encoder.forward_intermediates(
+            return [self._map(encoder.forward_features(pixel_values))]
+        found = encoder.forward_intermediates(
             pixel_values,
             indices=self.levels,
             output_fmt="NCHW",

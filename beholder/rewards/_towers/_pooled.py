@@ -32,7 +32,7 @@ def in_buckets(
 
 
 def clip_image(model: Any, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-    """transformers' `CLIPModel`: the projected class token; the last block computes it alone."""
+    """The projected class token of a transformers CLIP; the last block computes it alone."""
     vision = model.vision_model
     states = vision.pre_layrnorm(vision.embeddings(pixel_values))
     *blocks, last = vision.encoder.layers
@@ -69,7 +69,7 @@ def knows_image(visual: Any) -> bool:
 
 
 def open_clip_image(visual: Any, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-    """open_clip's `VisionTransformer`: the projected class token, alone in the last block."""
+    """The projected class token of an open_clip ViT, alone in the last block."""
     states = visual._embeds(pixel_values)
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
@@ -91,7 +91,7 @@ def knows_text(model: Any) -> bool:
 
 
 def open_clip_text(model: Any, ids: Int[Tensor, "b l"]) -> Float[Tensor, "b d"]:
-    """open_clip's `CLIP` on texts of any length up to its own: the projected last token."""
+    """The projected last token of an open_clip model, for texts of any length up to its own."""
     length = ids.shape[1]
     dtype = model.transformer.get_cast_dtype()
     states = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)

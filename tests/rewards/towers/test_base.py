@@ -32,7 +32,7 @@ def test_features_change_precision_together() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="clip, open_clip, timm_text"):
+    with pytest.raises(ConfigError, match="clip, open_clip, siglip, timm_text"):
         build_towers({"kind": "blip"})
 
 
