@@ -87,6 +87,8 @@ class Reward(nn.Module, ABC):
         for row, text in enumerate(texts):
             if why := prompt_fault(text):
                 raise DataError(f"prompt {row}: {why}")
+        if not texts:
+            return self._empty()
         scores = self.score_prepared(self.preprocess(pixels), texts)
         return replace(scores, sizes=(_size(pixels),) * len(pixels))
 

@@ -42,7 +42,7 @@ from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import Features, Towers, build_towers
 from beholder.rewards._towers.clip import CLIP_H as CLIP_H
-from beholder.rewards._weights import Published, fetch, load_published
+from beholder.rewards._weights import Published, fetch, load_published, unfilled
 from beholder.types import ASPECTS, Explanation, Scores
 
 PUBLISHED = Published("RE-N-Y/mpsv1", "model.safetensors", "main", None)
@@ -350,8 +350,9 @@ def build(
         published = False
     if weights is None and published:
         weights = fetch(PUBLISHED)  # before a billion random weights are drawn in vain
-    built = towers if isinstance(towers, Towers) else build_towers(towers)
-    reward = MPS(built, cross=cast("Any", sizes.get("cross")), **cast("Any", given))
+    with unfilled(when=weights is not None):
+        built = towers if isinstance(towers, Towers) else build_towers(towers)
+        reward = MPS(built, cross=cast("Any", sizes.get("cross")), **cast("Any", given))
     if weights is not None:
         load_published(reward, weights, own_name, computed=_COMPUTED)
     return reward

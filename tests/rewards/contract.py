@@ -64,6 +64,7 @@ def check_doors(reward: Reward, images: torch.Tensor) -> None:
     arrays = list(bytes_.permute(0, 2, 3, 1).numpy())
     torch.testing.assert_close(reward.score(arrays, PROMPTS).total, whole)
     assert len(reward.score([], [])) == 0
+    assert len(reward(images[:0], [])) == 0
 
 
 def check_faults(reward: Reward, images: torch.Tensor) -> None:

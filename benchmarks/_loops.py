@@ -1,0 +1,159 @@
+"""The natural use of other packages, re-enacted with their calls on the same weights.
+
+Their packages pin versions that do not install beside each other, so each function makes the calls
+that its package makes, in its order: how pictures are read and resized, what is encoded how often,
+one by one or in a batch. Each gives a score (n,) for paths and prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from beholder.rewards._towers.clip import clip_tokenizer
+from beholder.rewards.hps import HPS
+from beholder.rewards.mps import MPS
+from beholder.rewards.pickscore import PickScore
+from tests.rewards.published_mps import cross_model
+
+
+def processor(size: int) -> Any:
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    side = {"height": size, "width": size}
+    return CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size=side)
+
+
+def tokens(prompts: Sequence[str]) -> Tensor:
+    encoded = clip_tokenizer()(
+        list(prompts), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+    )
+    ids: Tensor = encoded["input_ids"]
+    return ids
+
+
+def logits(clip: Any, images: Tensor, texts: Tensor) -> Tensor:
+    """exp(logit_scale) * cosine of each picture with each text."""
+    image, text = (functional.normalize(states, dim=-1) for states in (images, texts))
+    scaled: Tensor = clip.logit_scale.exp() * image @ text.T
+    return scaled
+
+
+@torch.no_grad()
+def pickscore_one_by_one(
+    reward: PickScore, paths: Sequence[Path], prompts: Sequence[str]
+) -> Tensor:
+    """As in PickScore's README, and ImageReward's and HPSv2's loops: a pair at a time."""
+    clip: Any = reward.towers.model
+    prepare = processor(reward.towers.preprocess.size)
+    scores = []
+    for path, prompt in zip(paths, prompts, strict=True):
+        pixels = prepare(Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"]
+        image = clip.get_image_features(pixel_values=pixels).pooler_output
+        text = clip.get_text_features(input_ids=tokens([prompt])).pooler_output
+        scores.append(logits(clip, image, text)[0, 0])
+    return torch.stack(scores)
+
+
+@torch.no_grad()
+def pickscore_batched(reward: PickScore, paths: Sequence[Path], prompts: Sequence[str]) -> Tensor:
+    """As flow_grpo: one batch, every prompt encoded, all pairs, then the diagonal."""
+    clip: Any = reward.towers.model
+    prepare = processor(reward.towers.preprocess.size)
+    pictures = [Image.open(path).convert("RGB") for path in paths]
+    pixels = prepare(pictures, return_tensors="pt")["pixel_values"]
+    image = clip.get_image_features(pixel_values=pixels).pooler_output
+    text = clip.get_text_features(input_ids=tokens(prompts)).pooler_output
+    return logits(clip, image, text).diag()
+
+
+@torch.no_grad()
+def imscore_batched(reward: PickScore, paths: Sequence[Path], prompts: Sequence[str]) -> Tensor:
+    """As imscore: float tensors resized by torchvision, every prompt encoded."""
+    clip: Any = reward.towers.model
+    image = clip.get_image_features(pixel_values=_imscore_pixels(reward, paths)).pooler_output
+    text = clip.get_text_features(input_ids=tokens(prompts)).pooler_output
+    return logits(clip, image, text).diag()
+
+
+def _imscore_pixels(reward: PickScore | MPS, paths: Sequence[Path]) -> Tensor:
+    from torchvision.transforms import v2
+
+    fit = reward.towers.preprocess
+    steps = [
+        v2.Resize(fit.size, v2.InterpolationMode.BICUBIC, antialias=True),
+        v2.CenterCrop(fit.size),
+        v2.Normalize(list(fit.mean), list(fit.std)),
+    ]
+    read = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    pictures = torch.stack([read(Image.open(path).convert("RGB")) for path in paths])
+    prepared: Tensor = v2.Compose(steps)(pictures)
+    return prepared
+
+
+@torch.no_grad()
+def hpsv2_call(reward: HPS, checkpoint: Path, paths: Sequence[Path], prompt: str) -> list[float]:
+    """As `hpsv2.score(paths, prompt)`: the checkpoint is read again, then a picture at a time."""
+    from torchvision.transforms import v2
+
+    model: Any = reward.towers.model
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    fit = reward.towers.preprocess
+    normalise = v2.Normalize(list(fit.mean), list(fit.std))
+    scores = []
+    for path in paths:
+        pixels = v2.functional.to_image(Image.open(path).convert("RGB"))
+        pixels = v2.functional.to_dtype(pixels, torch.float32, scale=True)
+        scale = fit.size / max(pixels.shape[1:])
+        sides = [round(side * scale) for side in pixels.shape[1:]]
+        pixels = v2.functional.resize(pixels, sides, v2.InterpolationMode.BICUBIC, antialias=True)
+        down, across = (fit.size - side for side in sides)
+        margins = [across // 2, down // 2, across - across // 2, down - down // 2]
+        pixels = normalise(v2.functional.pad(pixels, margins))
+        text = reward.towers.tokenize([prompt])
+        image, words = model.encode_image(pixels[None]), model.encode_text(text)
+        scores.append(functional.cosine_similarity(image, words).item())
+    return scores
+
+
+@torch.no_grad()
+def mps_one_by_one(reward: MPS, paths: Sequence[Path], prompts: Sequence[str]) -> Tensor:
+    """As MPS's evaluation: prompt, condition and picture are encoded anew for each pair."""
+    prepare = processor(reward.towers.preprocess.size)
+    scores = []
+    for path, prompt in zip(paths, prompts, strict=True):
+        pixels = prepare(Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"]
+        condition = tokens([reward.conditions["overall"]])
+        scores.append(_mps(reward, pixels.half().float(), tokens([prompt]), condition, 0.3))
+    return torch.cat(scores)
+
+
+@torch.no_grad()
+def mps_imscore(reward: MPS, paths: Sequence[Path], prompts: Sequence[str]) -> Tensor:
+    """As imscore: a batch, the condition encoded once a picture, the training rule of the mask."""
+    pixels = _imscore_pixels(reward, paths).half().float()
+    conditions = tokens([reward.conditions["overall"]] * len(paths))
+    return _mps(reward, pixels, tokens(prompts), conditions, 0.01)
+
+
+def _mps(
+    reward: MPS, pixels: Tensor, ids: Tensor, condition_ids: Tensor, threshold: float
+) -> Tensor:
+    clip: Any = reward.towers.model
+    states = clip.text_model(input_ids=ids).last_hidden_state
+    text = clip.text_projection(states)
+    pooled = text[torch.arange(len(ids)), ids.argmax(dim=1)]
+    image = clip.visual_projection(clip.vision_model(pixel_values=pixels).last_hidden_state)
+    condition = clip.text_projection(clip.text_model(input_ids=condition_ids).last_hidden_state)
+    relevance = (text @ condition.mT).amax(dim=-1)
+    mask = torch.where(relevance / relevance.max() > threshold, 0.0, -torch.inf)
+    weights = reward.cross_model.state_dict(keep_vars=True)
+    first = cross_model(weights, reward.cross, image, text, mask)
+    scores: Tensor = clip.logit_scale.exp() * functional.cosine_similarity(pooled, first)
+    return scores
