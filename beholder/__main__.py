@@ -46,6 +46,9 @@ Settings = Annotated[
     typer.Option("--set", metavar="REWARD.OPTION=VALUE", help="An option of a reward."),
 ]
 Device = Annotated[str | None, typer.Option(help="Where the model runs, such as cuda or cpu.")]
+Dtype = Annotated[
+    str | None, typer.Option(help="fp32, bf16 or fp16; what the weights are loaded in if none.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures in one pass of the model.")]
 Scores = Annotated[Path, typer.Argument(help="A folder that `beholder score` wrote.")]
 
@@ -126,6 +129,7 @@ def score(
         bool, typer.Option("--retry-failed", help="Score rows with an error again.")
     ] = False,
     device: Device = None,
+    dtype: Dtype = None,
     json: Json = False,
 ) -> None:
     """Score pictures into a table that resumes: a row each, with scores or the reason why not.
@@ -137,7 +141,7 @@ def score(
     from beholder.rewards.scoring import read_inputs, score_table  # noqa: PLC0415
 
     inputs = read_inputs(pictures, prompts)
-    models = terminal.named_rewards(reward, setting, device)
+    models = terminal.named_rewards(reward, setting, device, dtype)
     with terminal.progress(len(inputs), "pictures") as advance:
         summary = score_table(
             inputs,

@@ -121,14 +121,19 @@ def progress(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
 
 
 def named_rewards(
-    specs: Sequence[str], settings: Sequence[str], device: str | None
+    specs: Sequence[str],
+    settings: Sequence[str],
+    device: str | None,
+    dtype: str | None = None,
 ) -> dict[str, Reward]:
     """Rewards by the name of their columns.
 
-    Each spec is what `beholder.load` takes, or "column=spec"; settings are "column.option=value".
+    Each spec is what `beholder.load` takes, or "column=spec"; settings are "column.option=value";
+    dtype is "fp32", "bf16" or "fp16", None keeps what the weights are loaded in.
     Raises ConfigError if two rewards share a column name, or a setting names none of them.
     """
     from beholder.rewards import load  # noqa: PLC0415
+    from beholder.rewards._precision import dtype_named  # noqa: PLC0415
 
     pairs = [split_spec(spec) for spec in specs]
     columns = [column for column, _ in pairs]
@@ -139,8 +144,14 @@ def named_rewards(
                 f"--reward mine={dict(pairs)[column]}"
             )
     options = split_settings(settings, columns)
+    precision = None if dtype is None else dtype_named(dtype, device)
     return {
-        column: load(spec, device=device, **options.get(column, {}))  # type: ignore[arg-type]
+        column: load(
+            spec,
+            device=device,
+            dtype=precision,
+            **options.get(column, {}),  # type: ignore[arg-type]
+        )
         for column, spec in pairs
     }
 

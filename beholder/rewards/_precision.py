@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from beholder.errors import ConfigError
+
+_log = logging.getLogger(__name__)
 
 
 def at_least_float32(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -26,6 +29,30 @@ def cast_parts(module: nn.Module, dtype: torch.dtype, kept: Sequence[str]) -> No
     for name, part in module.named_children():
         is_kept = name in kept and dtype.itemsize < 4
         part.to(dtype=torch.float32 if is_kept else dtype)
+
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def dtype_named(name: str, device: torch.device | str | None) -> torch.dtype:
+    """The type called fp32, bf16 or fp16; warns where the device only emulates it.
+
+    Raises ConfigError for another name.
+    """
+    if name not in DTYPES:
+        raise ConfigError(f"dtype is one of {', '.join(DTYPES)}; got {name!r}")
+    is_cpu = torch.device(device or "cpu").type == "cpu"
+    if name != "fp32" and is_cpu and not _is_native(name):
+        _log.warning("this CPU emulates %s, which takes several times as long as fp32", name)
+    return DTYPES[name]
+
+
+def _is_native(name: str) -> bool:
+    probes = {
+        "bf16": ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
+        "fp16": ("_is_amx_fp16_supported",),
+    }
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes[name])
 
 
 def moved(pictures: Sequence[Shaped[Tensor, "3 h w"]], device: torch.device) -> Tensor:

@@ -3,7 +3,12 @@ import torch
 from torch import nn
 
 from beholder.errors import ConfigError
-from beholder.rewards._precision import at_least_float32, cast_parts, moved
+from beholder.rewards._precision import (
+    at_least_float32,
+    cast_parts,
+    dtype_named,
+    moved,
+)
 
 
 def parts() -> nn.ModuleDict:
@@ -45,3 +50,16 @@ def test_pictures_travel_as_one_batch() -> None:
     batch = moved(pictures, torch.device("cpu"))
     assert batch.dtype == torch.uint8
     assert batch[:, 0, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_types_are_named_and_a_slow_one_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("beholder.rewards._precision._is_native", lambda name: False)
+    assert dtype_named("fp32", None) == torch.float32
+    assert dtype_named("bf16", "cuda") == torch.bfloat16
+    assert not caplog.records
+    assert dtype_named("fp16", "cpu") == torch.float16
+    assert "this CPU emulates fp16" in caplog.text
+    with pytest.raises(ConfigError, match="fp32, bf16, fp16; got 'half'"):
+        dtype_named("half", None)
