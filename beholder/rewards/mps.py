@@ -25,7 +25,7 @@ from beholder.rewards._base import (
     prompt_fault,
     take_options,
 )
-from beholder.rewards._card import Accuracy
+from beholder.rewards._card import Accuracy, Parity
 from beholder.rewards._cross import CrossModel
 from beholder.rewards._mask import (
     Padding,
@@ -84,6 +84,14 @@ class MPS(Reward):
             Accuracy("MHP overall", 74.2, "threshold 0.3, a picture at a time", "MPS README"),
             Accuracy("HPDv2 test", 83.5, "mean over prompts, ties are credit", "MPS README"),
             Accuracy("ImageReward test", 67.5, "ties dropped", "MPS README"),
+        ),
+        parity=(
+            Parity(
+                against="the published evaluation, its calls written out",
+                error=2e-4,
+                spread=0.16,
+                how="random weights of ViT-B/32's size, 16 JPEG pictures",
+            ),
         ),
         float_error=0.005,
         bf16_error=0.3,
