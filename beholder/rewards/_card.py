@@ -23,7 +23,7 @@ class Accuracy:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Parity:
     """How near the scores come to another implementation on the same weights and pictures.
 

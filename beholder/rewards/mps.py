@@ -86,12 +86,7 @@ class MPS(Reward):
             Accuracy("ImageReward test", 67.5, "ties dropped", "MPS README"),
         ),
         parity=(
-            Parity(
-                against="the published evaluation, its calls written out",
-                error=2e-4,
-                spread=0.16,
-                how="random weights of ViT-B/32's size, 16 JPEG pictures",
-            ),
+            Parity("the published evaluation's calls", 2e-4, 0.16, "random B/32, 16 JPEG files"),
         ),
         float_error=0.005,
         bf16_error=0.3,
