@@ -19,7 +19,7 @@ from beholder.errors import ConfigError, DataError, ImageError, WeightsError
 from beholder.images import Alpha, ImageSource, as_list, read_each, read_images
 from beholder.rewards._card import RewardCard as RewardCard
 from beholder.rewards._precision import cast_parts, moved
-from beholder.rewards._preprocess import Preprocess
+from beholder.rewards._preprocess import Fitting
 from beholder.rewards._prompts import MAX_PROMPT_CHARACTERS as MAX_PROMPT_CHARACTERS
 from beholder.rewards._prompts import distinct as distinct
 from beholder.rewards._prompts import prompt_fault as prompt_fault
@@ -42,7 +42,7 @@ class Reward(nn.Module, ABC):
     """Parts, such as a score head, that stay in float32 when `load` casts to half precision."""
 
     @property
-    def fitting(self) -> Preprocess | None:
+    def fitting(self) -> Fitting | None:
         """What may shrink 8-bit pictures ahead, in threads, before `preprocess`; None keeps them.
 
         `preprocess` of pictures so shrunk must give what it gives of the whole ones.
@@ -231,7 +231,7 @@ class Reward(nn.Module, ABC):
     def _prepared(self, pictures: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """Model-ready values (1, 3, s, t) of each picture; those of one size travel together."""
         keys = list(pictures)
-        found = {}
+        found: dict[int, Tensor] = {}
         for group in grouped([(p.shape, p.dtype, p.device) for p in pictures.values()]):
             mine = [keys[at] for at in group]
             values = self.preprocess(moved([pictures[key] for key in mine], self.device))
@@ -278,7 +278,7 @@ class Reward(nn.Module, ABC):
         )
 
 
-def shrunk(picture: Tensor, fit: Preprocess | None) -> Tensor:
+def shrunk(picture: Tensor, fit: Fitting | None) -> Tensor:
     """A picture (3, h, w) as small as `fit` lets it travel to the model."""
     return picture if fit is None else fit.shrink(picture[None])[0]
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from beholder.rewards._base import Reward
 from beholder.rewards._precision import at_least_float32
-from beholder.rewards._preprocess import Preprocess
+from beholder.rewards._preprocess import Fitting
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import Features, Towers
 from beholder.types import Scores
@@ -42,7 +42,7 @@ class CosineReward(Reward):
 
     @property
     @override
-    def fitting(self) -> Preprocess | None:
+    def fitting(self) -> Fitting | None:
         return self.towers.preprocess
 
     @override

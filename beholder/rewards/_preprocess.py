@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float, Shaped
@@ -103,6 +103,16 @@ def straight_through(
     if not source.requires_grad:
         return value
     return value.detach() + (source - source.detach())
+
+
+@runtime_checkable
+class Fitting(Protocol):
+    """What shrinks 8-bit pictures ahead of a model; equal ones shrink alike, so it is hashable."""
+
+    def shrink(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Shaped[Tensor, "b 3 _ _"]:
+        """The pictures as small as they may travel to the model."""
+
+    def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from beholder.errors import ImageError
 from beholder.images import Alpha, ImageSource, read_each
 from beholder.inputs import Row
 from beholder.rewards._base import shrunk
-from beholder.rewards._preprocess import Preprocess
+from beholder.rewards._preprocess import Fitting
 
 READ_AHEAD_BYTES = 512 * 2**20
 """Decoded pictures that wait for the model take about this much memory at most."""
@@ -28,7 +28,7 @@ class Task:
     rewards: frozenset[str]
 
 
-Views = Mapping[Preprocess | None, Tensor]
+Views = Mapping[Fitting | None, Tensor]
 """One picture as the rewards want it: shrunk by each distinct `Reward.fitting`, or whole."""
 
 Decoded = tuple[Task, Views | ImageError]
@@ -38,7 +38,7 @@ def decoded(
     tasks: Iterable[Task],
     alpha: Alpha,
     batch_size: int,
-    fittings: Mapping[str, Preprocess | None],
+    fittings: Mapping[str, Fitting | None],
 ) -> Iterator[Decoded]:
     """Tasks with their pictures, in order; threads decode the next while a model works.
 
@@ -71,7 +71,7 @@ def _bytes(picture: Views | ImageError) -> int:
 
 
 def _decode(
-    image: ImageSource | None, alpha: Alpha, fittings: Collection[Preprocess | None]
+    image: ImageSource | None, alpha: Alpha, fittings: Collection[Fitting | None]
 ) -> Views | ImageError:
     if image is None:
         return ImageError("no-picture", "the manifest names no picture in this row")

@@ -38,7 +38,7 @@ from beholder.rewards._mask import (
     soft_bias,
     word_relevance,
 )
-from beholder.rewards._preprocess import Preprocess
+from beholder.rewards._preprocess import Fitting
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import Features, Towers, build_towers
 from beholder.rewards._towers.clip import CLIP_H as CLIP_H
@@ -151,7 +151,7 @@ class MPS(Reward):
 
     @property
     @override
-    def fitting(self) -> Preprocess | None:
+    def fitting(self) -> Fitting | None:
         return self.towers.preprocess
 
     @override

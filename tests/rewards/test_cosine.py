@@ -44,9 +44,9 @@ def test_a_picture_is_encoded_once_for_all_its_prompts() -> None:
     rows: list[int] = []
     encode = reward.towers.pooled_image
 
-    def counting(values: torch.Tensor) -> torch.Tensor:
-        rows.append(len(values))
-        return encode(values)
+    def counting(pixel_values: torch.Tensor) -> torch.Tensor:
+        rows.append(len(pixel_values))
+        return encode(pixel_values)
 
     reward.towers.pooled_image = counting  # type: ignore[method-assign]
     picture = torch.rand(3, 64, 64)
