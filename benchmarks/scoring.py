@@ -239,8 +239,10 @@ def mps(work: Work) -> dict[str, Side]:
     return {
         "one pair at a time (official)": lambda: _loops.mps_one_by_one(*given),
         "a batch (imscore; other mask rule)": lambda: _loops.mps_imscore(*given),
-        "beholder": _ours(reward, work, batch_size=4),
-        "beholder, warm": _ours(reward, work, warm=True, batch_size=4),
+        "beholder": _ours(reward, work),
+        "beholder, batch of 4": _ours(reward, work, batch_size=4),
+        "beholder, warm": _ours(reward, work, warm=True),
+        "beholder, warm, batch of 4": _ours(reward, work, warm=True, batch_size=4),
     }
 
 

@@ -41,6 +41,44 @@ def preference_kl(
     return (weight * divergence).sum() / weight.sum()
 
 
+def contrastive_kl(
+    texts: Float[Tensor, "b d"],
+    images: Float[Tensor, "n d"],
+    edges: Edges,
+    logit_scale: Float[Tensor, ""],
+    weight: Float[Tensor, " e"] | None = None,
+) -> Float[Tensor, ""]:
+    """PickScore's criterion with the batch's other pictures and texts as negatives, in nats.
+
+    Pair e of pictures (i, j) has text e; all have length 1, and s_ea = exp(logit_scale) <text_e,
+    image_a> over all pictures a. With the label (p, 1 - p) of the pair,
+
+        rows_e    = -p ln softmax_a(s_ea)_i - (1 - p) ln softmax_a(s_ea)_j - H(p)
+        columns_e = -p ln softmax_e(s_ei)_e - (1 - p) ln softmax_e(s_ej)_e
+        loss      = Σ w (rows + columns) / 2 / Σ w,
+
+    0 at best, also for ties (Kirstain et al., 2023: an option of its published criterion). Unlike
+    `preference_kl` it keeps the towers an image-text model.
+
+    Raises DataError if there is no pair, or not one text a pair.
+    """
+    if len(edges) == 0:
+        raise DataError("there is no pair to compare, so the loss is not defined")
+    if len(texts) != len(edges):
+        raise DataError(f"{len(edges)} pairs need a text each, got {len(texts)} texts")
+    logits = (logit_scale.exp() * texts @ images.T).float()
+    by_picture, by_text = logits.log_softmax(dim=1), logits.log_softmax(dim=0)
+    rows = torch.arange(len(edges), device=logits.device)
+    first, second = (
+        -(by_picture[rows, column] + by_text[rows, column]) / 2 for column in edges.pairs.T
+    )
+    p = edges.p_first
+    divergence = p * first + (1 - p) * second - binary_entropy(p) / 2
+    if weight is None:
+        return divergence.mean()
+    return (weight * divergence).sum() / weight.sum()
+
+
 def binary_entropy(p: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """H(p) = -p ln p - (1 - p) ln(1 - p), in nats; 0 for a certain answer."""
     return -torch.xlogy(p, p) - torch.xlogy(1 - p, 1 - p)

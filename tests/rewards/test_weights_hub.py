@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -115,57 +116,54 @@ def test_pushing_offline_is_a_clear_error() -> None:
         push(tiny_module.build(), "user/mine", private=False)
 
 
-def test_a_download_that_breaks_off_is_tried_again(tmp_path: Path) -> None:
-    """Against a server that speaks the hub's protocol and once hangs up in the middle."""
+class BrokenHub(BaseHTTPRequestHandler):
+    """Speaks the hub's protocol, and once hangs up in the middle of the file."""
+
     data = np.random.default_rng(0).bytes(3_000_000)
     sha256 = hashlib.sha256(data).hexdigest()
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
-    class Hub(BaseHTTPRequestHandler):
-        def head(self, start: int) -> None:
-            self.send_response(206 if start else 200)
-            self.send_header("ETag", f'"{sha256}"')
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(len(data) - start))
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-            self.end_headers()
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("ETag", f'"{self.sha256}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(self.data)))
+        self.end_headers()
 
-        def do_HEAD(self) -> None:
-            self.head(0)
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.do_HEAD()
+        self.wfile.write(self.data if len(self.asked) > 1 else self.data[:2_000_000])
+        self.close_connection = True
 
-        def do_GET(self) -> None:
-            said = self.headers.get("Range", "bytes=0-")
-            asked.append(said)
-            start = int(said.removeprefix("bytes=").partition("-")[0])
-            self.head(start)
-            self.wfile.write(data[start:] if len(asked) > 1 else data[:2_000_000])
-            self.close_connection = True
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def log_message(self, *_: object) -> None:
-            pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BrokenHub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    home = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_download_that_breaks_off_is_tried_again(tmp_path: Path, endpoint: str) -> None:
+    home = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": endpoint}
     environment = {**os.environ, **home, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     code = (
         "from beholder.rewards._weights import Published, fetch\n"
-        f"print(fetch(Published('beholder/none', 'w.bin', '{COMMIT}', '{sha256}')))"
+        f"print(fetch(Published('beholder/none', 'w.bin', '{COMMIT}', '{BrokenHub.sha256}')))"
     )
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).read_bytes() == data
-    assert len(asked) == 2
+    assert Path(done.stdout.strip()).read_bytes() == BrokenHub.data
+    assert len(BrokenHub.asked) == 2

@@ -8,7 +8,13 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from beholder.errors import DataError
-from beholder.training.losses import aspect_kl, aspect_score, binary_entropy, preference_kl
+from beholder.training.losses import (
+    aspect_kl,
+    aspect_score,
+    binary_entropy,
+    contrastive_kl,
+    preference_kl,
+)
 from beholder.types import Edges, Scores
 
 FIXTURES = Path(__file__).parents[1] / "data" / "training"
@@ -80,6 +86,44 @@ def test_the_loss_is_that_of_the_published_criterion() -> None:
     expected = json.loads((FIXTURES / "pickscore_criterion.json").read_text())["loss"]
     loss = preference_kl(first - second, t["label_0"], 1 / t["num_examples_per_prompt"])
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def criterion() -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor, Edges]:
+    """The published criterion's inputs: three pairs, the last a tie."""
+    t = load_file(FIXTURES / "pickscore_criterion.safetensors")
+    images = functional.normalize(torch.cat([t["image_0"], t["image_1"]]), dim=1)
+    edges = Edges(torch.tensor([(0, 3), (1, 4), (2, 5)]), t["label_0"])
+    return t, functional.normalize(t["text"], dim=1), images, edges
+
+
+def test_the_loss_with_negatives_of_the_batch_is_that_of_the_published_criterion() -> None:
+    t, texts, images, edges = criterion()
+    expected = json.loads((FIXTURES / "pickscore_criterion.json").read_text())
+    scale = t["logit_scale"].log()
+    loss = contrastive_kl(texts, images, edges, scale, 1 / t["num_examples_per_prompt"])
+    assert loss.item() == pytest.approx(expected["loss_in_batch_negatives"], rel=1e-5)
+
+
+def test_the_contrastive_loss_is_0_where_every_text_knows_its_pictures() -> None:
+    texts = torch.eye(4)[:2]
+    images = torch.stack([texts[0], texts[1], texts[0], texts[1]])  # both of a tie fit alike
+    ties = Edges.from_pairs([(0, 2), (1, 3)], [0.5, 0.5])
+    scale = torch.tensor(50.0).log()
+    assert contrastive_kl(texts, images, ties, scale).item() == pytest.approx(0, abs=1e-6)
+    apart = torch.eye(4)
+    certain = Edges.from_pairs([(0, 2), (1, 3)], [1.0, 1.0])
+    assert contrastive_kl(apart[:2], apart, certain, scale).item() == pytest.approx(0, abs=1e-6)
+    uniform = contrastive_kl(texts, torch.zeros(4, 4), certain, scale)
+    assert uniform.item() == pytest.approx((math.log(4) + math.log(2)) / 2, abs=1e-6)
+
+
+def test_the_contrastive_loss_wants_pairs_and_a_text_each() -> None:
+    _, texts, images, edges = criterion()
+    scale = torch.tensor(1.0)
+    with pytest.raises(DataError, match="no pair"):
+        contrastive_kl(texts[:0], images, Edges.from_pairs([], []), scale)
+    with pytest.raises(DataError, match="3 pairs need a text each, got 2"):
+        contrastive_kl(texts[:2], images, edges, scale)
 
 
 def test_an_answer_weighs_as_much_as_its_aspect() -> None:
