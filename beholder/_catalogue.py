@@ -17,7 +17,8 @@ it; figures of two protocols do not compare. **Parity** is the largest differenc
 and another implementation's on the same weights and pictures, as a share of the standard deviation
 of the scores. Published weights were not at hand where these rewards were written: parity was
 measured on small random models saved in the published format, so it speaks of architecture,
-preprocessing and key names.
+preprocessing and key names. BRISQUE and NIQE, whose parameters come with the package, were compared
+as they are.
 """
 
 

@@ -87,9 +87,9 @@ def diversity(
     sources = as_list(images)
     _check(sources, prompts, size, batch_size, draws)
     compare = load_lpips() if embed is None else embed
-    rows, errors = _readable(sources, prompts, size)
-    several = {prompt: group for prompt, group in rows.items() if len(group) > 1}
-    means = {prompt: _spread(group, compare, batch_size) for prompt, group in several.items()}
+    means, pictures, errors = _means(
+        sources, prompts, size, lambda s: _spread(s, compare, batch_size)
+    )
     values = np.array(list(means.values()), dtype=np.float64)
     figures = estimates(
         {"mean": mean_of(values, np.ones_like(values), _ALONE)}, draws=draws, seed=seed
@@ -97,8 +97,8 @@ def diversity(
     return Diversity(
         mean=figures["mean"],
         prompts=means,
-        pictures=sum(len(group) for group in several.values()),
-        alone=tuple(dict.fromkeys(prompt for prompt in prompts if prompt not in several)),
+        pictures=pictures,
+        alone=tuple(dict.fromkeys(prompt for prompt in prompts if prompt not in means)),
         errors=errors,
         size=size,
         draws=draws,
@@ -120,19 +120,46 @@ def _check(
             raise ConfigError(f"{name} must be {least} or more, got {value}")
 
 
+def _means(
+    sources: Sequence[ImageSource],
+    prompts: Sequence[str],
+    size: int,
+    spread: Callable[[Sequence[Tensor]], float],
+) -> tuple[dict[str, float], int, dict[int, str]]:
+    """The mean of each prompt with several pictures, how many those are, and which are unread."""
+    means: dict[str, float] = {}
+    errors: dict[int, str] = {}
+    pictures = 0
+    for prompt, places in _grouped(prompts).items():  # only its pictures are in memory at once
+        squares, unread = _readable(sources, places, size)
+        errors |= unread
+        if len(squares) > 1:
+            means[prompt] = spread(squares)
+            pictures += len(squares)
+    return means, pictures, dict(sorted(errors.items()))
+
+
+def _grouped(prompts: Sequence[str]) -> dict[str, list[int]]:
+    """The positions of each prompt's pictures."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for at, prompt in enumerate(prompts):
+        places[prompt].append(at)
+    return dict(places)
+
+
 def _readable(
-    images: Sequence[ImageSource], prompts: Sequence[str], size: int
-) -> tuple[dict[str, list[Tensor]], dict[int, str]]:
-    """The resized pictures of each prompt, and the positions of those that cannot be read."""
-    rows: defaultdict[str, list[Tensor]] = defaultdict(list)
+    images: Sequence[ImageSource], places: Sequence[int], size: int
+) -> tuple[list[Tensor], dict[int, str]]:
+    """The resized pictures of some positions, and the positions of those that cannot be read."""
+    squares = []
     errors = {}
-    squares = read_each(images, lambda picture: _squashed(picture, size))
-    for at, (square, prompt) in enumerate(zip(squares, prompts, strict=True)):
+    read = read_each([images[at] for at in places], lambda picture: _squashed(picture, size))
+    for at, square in zip(places, read, strict=True):
         if isinstance(square, ImageError):
             errors[at] = f"{square.code}: {square}"
         else:
-            rows[prompt].append(square)
-    return dict(rows), errors
+            squares.append(square)
+    return squares, errors
 
 
 def _squashed(picture: Tensor, size: int) -> Float[Tensor, "3 s s"]:

@@ -22,13 +22,18 @@ def at_least_float32(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]
 def cast_parts(module: nn.Module, dtype: torch.dtype, kept: Sequence[str]) -> None:
     """Cast the children of a module; those named in `kept` never below float32.
 
-    Raises ConfigError unless the type is a floating-point one.
+    A reward further in keeps what it keeps when it is cast by itself: its `float32`, and tensors
+    that lie directly on it. Raises ConfigError unless the type is a floating-point one.
     """
     if not dtype.is_floating_point:
         raise ConfigError(f"weights are cast to a floating-point type, not to {dtype}")
     for name, part in module.named_children():
-        is_kept = name in kept and dtype.itemsize < 4
-        part.to(dtype=torch.float32 if is_kept else dtype)
+        if name in kept and dtype.itemsize < 4:
+            part.to(dtype=torch.float32)
+        elif any(hasattr(inner, "float32") for inner in part.modules()):  # as on every reward
+            cast_parts(part, dtype, getattr(part, "float32", ()))
+        else:
+            part.to(dtype=dtype)
 
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

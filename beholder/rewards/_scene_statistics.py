@@ -24,6 +24,7 @@ Border = Literal["black", "edge"]
 
 _BT601 = (0.299, 0.587, 0.114)
 _ROUNDING = 1e-4  # halves go up, also those that float32 misses
+_PORTION = 2**21  # pixels; each takes some 130 bytes
 _RADIUS = 3
 _SIGMA = 7 / 6
 _SHAPES = (0.2, 10.0, 0.001)  # lowest and highest shape of a fit, and the step of the first guess
@@ -67,9 +68,15 @@ def luminance(pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
     pixels goes straight through the rounding.
     """
     values = pixels / 255 if pixels.dtype == torch.uint8 else at_least_float32(pixels)
-    weights = values.new_tensor(_BT601)
-    grey = 255 * torch.einsum("bchw,c->bhw", values, weights)[:, None]
+    weights = values.new_tensor(_BT601)[:, None, None]
+    grey = 255 * (values * weights).sum(1, keepdim=True)  # autocast and TF32 round matrix products
     return straight_through((grey + 0.5 + _ROUNDING).floor().clamp(0, 255), grey)
+
+
+def portions(pictures: Float[Tensor, "b *c h w"]) -> tuple[Tensor, ...]:
+    """The pictures, as many at a time as take about a quarter of a gigabyte to score."""
+    pixels = pictures.shape[-2] * pictures.shape[-1]
+    return torch.split(pictures, max(1, _PORTION // max(1, pixels)))
 
 
 def normalised(grey: Float[Tensor, "b h w"], border: Border) -> Float[Tensor, "b h w"]:

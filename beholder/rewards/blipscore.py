@@ -30,7 +30,14 @@ from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Fit, Preprocess
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import Features
-from beholder.rewards._weights import Published, fetch, load_published, read_state, renamed
+from beholder.rewards._weights import (
+    Published,
+    fetch,
+    load_published,
+    read_state,
+    renamed,
+    unfilled,
+)
 from beholder.types import Scores
 
 PUBLISHED = Published(
@@ -230,7 +237,8 @@ def build(
     sizes, dim = _read_config(config or {}, _RETRIEVAL if weights is None else _told(weights))
     vocabulary = read_vocabulary(tokenizer, sizes["text"]["vocab_size"])
     full = {**sizes, "projection_dim": dim}
-    reward = BLIPScore(full, mode=mode, fit=fit, tokenizer=vocabulary)
+    with unfilled(when=weights is not None):
+        reward = BLIPScore(full, mode=mode, fit=fit, tokenizer=vocabulary)
     if weights is not None:
         load_published(reward, weights, own_name)
     return reward

@@ -20,7 +20,13 @@ from typing_extensions import override
 
 from beholder.rewards._base import Reward, RewardCard, take_options
 from beholder.rewards._card import Parity
-from beholder.rewards._scene_statistics import Aggd, fit_aggd, luminance, normalised
+from beholder.rewards._scene_statistics import (
+    Aggd,
+    fit_aggd,
+    luminance,
+    normalised,
+    portions,
+)
 from beholder.types import Scores
 
 _DATA = Path(__file__).parent / "_data" / "brisque.safetensors"
@@ -42,6 +48,7 @@ class Brisque(Reward):
         measures="freedom from blur, noise and compression",
         paper="Mittal et al. (2012), No-Reference Image Quality Assessment in the Spatial Domain",
         weights_license="Apache-2.0",
+        weights="in the package",
         needs_prompt=False,
         parity=(
             Parity(
@@ -87,11 +94,9 @@ class Brisque(Reward):
     def score_prepared(
         self, pixel_values: Float[Tensor, "b c h w"], prompts: Sequence[str]
     ) -> Scores:
-        grey = pixel_values[:, 0].double()
-        full, is_full = _moments(grey)
-        half, is_half = _moments(_halved(grey))
-        values = self.from_features(torch.cat([full, half], dim=1))
-        scored = is_full & is_half
+        parts = [_features(grey.double()) for grey in portions(pixel_values[:, 0])]
+        features, scored = (torch.cat(part) for part in zip(*parts, strict=True))
+        values = self.from_features(features)
         total = torch.where(scored, -values, torch.nan)
         flat = (~scored).nonzero().flatten().tolist()
         return Scores(total.to(pixel_values.dtype), errors=dict.fromkeys(flat, _FLAT))
@@ -118,6 +123,13 @@ class Brisque(Reward):
 def build() -> Brisque:
     """The reward; its parameters come with the package."""
     return Brisque()
+
+
+def _features(grey: Float[Tensor, "b h w"]) -> tuple[Float[Tensor, "b 36"], Shaped[Tensor, " b"]]:
+    """Moments at full and at half size, and whether all were fitted."""
+    full, is_full = _moments(grey)
+    half, is_half = _moments(_halved(grey))
+    return torch.cat([full, half], dim=1), is_full & is_half
 
 
 def _moments(grey: Float[Tensor, "b h w"]) -> tuple[Float[Tensor, "b 18"], Shaped[Tensor, " b"]]:

@@ -21,7 +21,7 @@ from typing_extensions import override
 from beholder.errors import ConfigError
 from beholder.rewards._base import Reward, RewardCard, take_options
 from beholder.rewards._card import Parity
-from beholder.rewards._scene_statistics import fit_aggd, luminance, normalised
+from beholder.rewards._scene_statistics import fit_aggd, luminance, normalised, portions
 from beholder.types import Scores
 
 _DATA = Path(__file__).parent / "_data" / "niqe.safetensors"
@@ -43,6 +43,7 @@ class Niqe(Reward):
         measures="naturalness of local statistics, without having learnt from opinions",
         paper="Mittal et al. (2013), Making a Completely Blind Image Quality Analyzer",
         weights_license="Apache-2.0",
+        weights="in the package",
         score_range=(-torch.inf, 0.0),
         needs_prompt=False,
         parity=(
@@ -85,7 +86,8 @@ class Niqe(Reward):
     def score_prepared(
         self, pixel_values: Float[Tensor, "b c h w"], prompts: Sequence[str]
     ) -> Scores:
-        features, counts = self._features(pixel_values[:, :1])
+        parts = [self._features(grey) for grey in portions(pixel_values[:, :1])]
+        features, counts = (torch.cat(part) for part in zip(*parts, strict=True))
         scored = counts.sum(1) >= 2
         total = torch.where(scored, -self._distances(features, counts), torch.nan)
         few = (~scored).nonzero().flatten().tolist()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from beholder.errors import ConfigError, DataError
 from beholder.eval import diversity as module
 from beholder.eval._lpips import Lpips
 from beholder.eval.diversity import diversity
-from beholder.images import ImageSource
+from beholder.images import ImageSource, read_each
 
 
 def grey(level: float, height: int = 40, width: int = 50) -> Tensor:
@@ -63,6 +64,21 @@ def test_unreadable_pictures_and_prompts_left_alone_are_told() -> None:
     assert found.alone == ("b", "c")
     assert found.prompts == pytest.approx({"a": 0.04})
     assert found.pictures == 2
+
+
+def test_only_the_pictures_of_one_prompt_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    plain = read_each
+
+    def watched(images: list[ImageSource], *given: Any) -> Any:
+        read.append(len(images))
+        return plain(images, *given)
+
+    monkeypatch.setattr(module, "read_each", watched)
+    images: list[ImageSource] = [grey(0), "/none/b.png", grey(0.2), "/none/a.png", grey(1)]
+    found = diversity(images, ["a", "b", "a", "a", "b"], embed=mean_level)
+    assert read == [3, 2]
+    assert list(found.errors) == [1, 3]
 
 
 def test_nothing_to_compare_is_no_number() -> None:

@@ -31,6 +31,30 @@ def test_an_ensemble_holds_it(name: str) -> None:
         assert slope(ensemble, pictures).abs().sum() > 0
 
 
+@pytest.mark.parametrize("name", ["imagereward", "brisque"])
+def test_half_precision_inside_an_ensemble_is_that_outside(name: str) -> None:
+    inside, outside = tiny(name), tiny(name)
+    ensemble = load("ensemble", rewards={"one": inside, "two": "tiny"}, scales="none")
+    ensemble.cast(torch.bfloat16)
+    outside.cast(torch.bfloat16)
+    expected = {key: value.dtype for key, value in outside.state_dict().items()}
+    assert {key: value.dtype for key, value in inside.state_dict().items()} == expected
+    assert torch.float32 in expected.values()
+
+
+@pytest.mark.parametrize("name", ["brisque", "niqe"])
+def test_large_pictures_go_a_few_at_a_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moments in float64 take a hundred times the memory of a picture."""
+    reward, pictures = tiny(name), noise()
+    pictures[1] = 128  # an error, which must stay in its row
+    whole = reward.score(pictures, PROMPTS)
+    monkeypatch.setattr("beholder.rewards._scene_statistics._PORTION", 2 * 96 * 80)
+    parts = reward.score(pictures, PROMPTS)
+    torch.testing.assert_close(parts.total, whole.total, equal_nan=True)
+    assert parts.errors == whole.errors
+    assert list(parts.errors) == [1]
+
+
 DIFFERENTIABLE = [n for n in beholder.names() if reward_class(n).card.differentiable]
 
 

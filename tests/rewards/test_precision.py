@@ -40,6 +40,24 @@ def test_the_head_keeps_float32_in_half_precision_only() -> None:
     assert module["head"].weight.dtype == torch.float64
 
 
+class Inner(nn.Module):
+    """Says of a part of its own, as rewards do, that it stays in float32."""
+
+    float32 = ("head",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.register_buffer("table", torch.ones(2))
+
+
+def test_a_reward_further_in_keeps_what_it_keeps_by_itself() -> None:
+    module = nn.ModuleDict({"members": nn.ModuleList([Inner(), nn.Linear(1, 1)])})
+    cast_parts(module, torch.bfloat16, ())
+    kept = {name for name, value in module.state_dict().items() if value.dtype == torch.float32}
+    assert kept == {"members.0.table", "members.0.head.weight", "members.0.head.bias"}
+
+
 def test_weights_are_not_cast_to_whole_numbers() -> None:
     with pytest.raises(ConfigError, match=r"not to torch\.int8"):
         cast_parts(parts(), torch.int8, ())

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage, stats
 
-from beholder.rewards._scene_statistics import fit_aggd, luminance, normalised
+from beholder.rewards._scene_statistics import _PORTION, fit_aggd, luminance, normalised, portions
 
 
 def sampled(shape: float, count: int = 200_000) -> torch.Tensor:
@@ -85,3 +85,17 @@ def test_the_gradient_goes_straight_through_the_rounding() -> None:
     luminance(pixels).sum().backward()
     assert pixels.grad is not None
     torch.testing.assert_close(pixels.grad[0, :, 0, 0], 255 * torch.tensor([0.299, 0.587, 0.114]))
+
+
+def test_pictures_are_split_by_their_size_and_never_below_one() -> None:
+    side = int((_PORTION / 2) ** 0.5)
+    shapes = [(5, side, side), (2, 2 * side, 2 * side), (0, side, side)]
+    sizes = [[len(p) for p in portions(torch.empty(shape, device="meta"))] for shape in shapes]
+    assert sizes == [[2, 2, 1], [1, 1], [0]]
+
+
+def test_autocast_does_not_reach_the_grey_levels() -> None:
+    pixels = torch.rand(1, 3, 40, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = luminance(pixels)
+    assert torch.equal(within, luminance(pixels))

@@ -1,3 +1,7 @@
+import copy
+import pickle
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -85,3 +89,38 @@ def test_memory_is_bounded_and_the_oldest_go_first() -> None:
     many = encode.through(cache, [f"{k:04}" for k in range(9)])
     assert len(many[0]) == 9
     assert len(cache) == 3
+
+
+@torch.no_grad()
+def test_states_of_autocast_are_not_given_outside_it() -> None:
+    cache, encode = TextCache(), Counting()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert encode.through(cache, ["abc"])[0].dtype == torch.bfloat16
+    assert encode.through(cache, ["abc"])[0].dtype == torch.float32
+    assert len(encode.asked) == 2
+
+
+@torch.no_grad()
+def test_a_text_that_two_threads_encode_at_once_is_counted_once() -> None:
+    cache, encode = TextCache(limit_bytes=2 * 28), Counting()
+
+    def meanwhile(texts: list[str]) -> tuple[Tensor, ...]:
+        encode.through(cache, texts)
+        return encode(texts)
+
+    cache.states(["a"], encode.module, meanwhile)
+    encode.through(cache, ["b"])
+    encode.asked.clear()
+    encode.through(cache, ["a", "b"])
+    assert encode.asked == []
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+@torch.no_grad()
+def test_a_copy_starts_empty(copied: Callable[[TextCache], TextCache]) -> None:
+    cache, encode = TextCache(), Counting()
+    encode.through(cache, ["a"])
+    again = copied(cache)
+    assert (len(cache), len(again)) == (1, 0)
+    encode.through(again, ["a"])
+    assert encode.asked == [["a"], ["a"]]

@@ -70,7 +70,7 @@ class WordPieces(nn.Module):
             self._take(as_text(state))
 
     def _take(self, vocabulary: str) -> None:
-        ids = {word: at for at, word in enumerate(vocabulary.splitlines())}
+        ids = {word: at for at, word in enumerate(_pieces(vocabulary))}
         missing = [token for token in _SPECIALS if token not in ids]
         if missing:
             raise ConfigError(f"the vocabulary lacks {', '.join(missing)}; it needs a piece a line")
@@ -92,12 +92,17 @@ def read_vocabulary(tokenizer: str | Path | None, vocab_size: int) -> str:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise WeightsError(f"cannot read the vocabulary {path}: {error}") from error
-    found = len(text.splitlines()) + 2
+    found = len(_pieces(text)) + 2
     if found != vocab_size:
         raise ConfigError(
             f"the vocabulary has {found} entries with [DEC] and [ENC]; the model has {vocab_size}"
         )
     return text
+
+
+def _pieces(vocabulary: str) -> list[str]:
+    # not splitlines: a piece may be one of Unicode's other line separators
+    return vocabulary.removesuffix("\n").split("\n")
 
 
 def _tokenizer(ids: Mapping[str, int], max_length: int) -> Any:

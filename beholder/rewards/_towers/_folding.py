@@ -39,6 +39,7 @@ class Folded:
         return net if self._twin is None else self._twin
 
 
+@torch.inference_mode(mode=False)  # what is made there could never pass a gradient on
 @torch.no_grad()
 def folded(net: Any) -> Any:
     """A copy with batch norms folded away, in eval mode; None if the net has none to fold."""

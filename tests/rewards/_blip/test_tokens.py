@@ -48,6 +48,12 @@ def test_the_encoder_token_follows_the_decoder_token_behind_the_vocabulary() -> 
     assert pieces().encoder_id == SIZE + 1
 
 
+def test_a_piece_may_be_one_of_unicodes_line_separators() -> None:
+    reader = WordPieces("[PAD]\n[UNK]\n[CLS]\n[SEP]\n\u2028\ncat\n", max_length=8)
+    assert reader(["cat"])[0].tolist() == [[2, 5, 3]]
+    assert reader.encoder_id == 7
+
+
 @pytest.mark.weights
 def test_the_published_vocabulary_gives_the_published_ids() -> None:
     from importlib.resources import files

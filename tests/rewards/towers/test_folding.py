@@ -60,6 +60,15 @@ def test_gradients_reach_the_pixels_through_the_twin() -> None:
     torch.testing.assert_close(quick, plain, atol=1e-5, rtol=1e-3)
 
 
+def test_a_twin_made_in_inference_mode_passes_gradients_later() -> None:
+    encoder = ImageEncoder("test_efficientnet", grid=2).eval().requires_grad_(requires_grad=False)
+    pixels = torch.randn(1, 3, 64, 64, requires_grad=True)
+    with torch.inference_mode():
+        encoder(pixels.detach())
+    encoder(pixels).sum().backward()
+    assert pixels.grad is not None
+
+
 def test_the_twin_is_no_part_of_the_model() -> None:
     encoder = ImageEncoder("test_efficientnet", grid=2).eval()
     names = set(encoder.state_dict())
