@@ -139,6 +139,7 @@ def score(
     Example: beholder score out/ --prompts prompts.txt --reward mps --reward clipscore -o scores/
     """
     from beholder.rewards.scoring import read_inputs, score_table  # noqa: PLC0415
+    from beholder.tables import ScoreTable  # noqa: PLC0415
 
     inputs = read_inputs(pictures, prompts)
     models = terminal.named_rewards(reward, setting, device, dtype)
@@ -156,7 +157,8 @@ def score(
         terminal.emit(summary.as_dict())
     else:
         terminal.say(summaries.score_text(summary, out))
-    if summary.failed:
+    counts = ScoreTable(out).error_counts()
+    if any(counts.get(name) for name in models):
         raise typer.Exit(terminal.SOME_ROWS_FAILED)
 
 

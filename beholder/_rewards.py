@@ -58,7 +58,8 @@ def convert(
 ) -> None:
     """A published file of weights as a folder that `beholder.load` reads; never executes a pickle.
 
-    Every key and what became of it stands in conversion.json beside the weights.
+    Every key and what became of it stands in conversion.json beside the weights. Rewards with a
+    vocabulary of their own fetch it, unless --set tokenizer=FILE gives it.
 
     Example: beholder convert HPS_v2.1_compressed.pt -o rewards/hps
     """

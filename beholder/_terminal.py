@@ -186,8 +186,6 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 def split_settings(settings: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, object]]:
     """Options of each reward from "column.option=value"; values are read as YAML."""
-    import yaml  # noqa: PLC0415
-
     options: dict[str, dict[str, object]] = {}
     for setting in settings:
         path, sign, value = setting.partition("=")
@@ -196,5 +194,19 @@ def split_settings(settings: Sequence[str], columns: Sequence[str]) -> dict[str,
             raise ConfigError(f"--set takes reward.option=value, got {setting!r}")
         if column not in columns:
             raise ConfigError(f"--set names {column!r}, but the rewards are {', '.join(columns)}")
-        options.setdefault(column, {})[option] = yaml.safe_load(value)
+        options.setdefault(column, {})[option] = _value(path, value)
     return options
+
+
+def _value(option: str, text: str) -> object:
+    """What an option's text says: JSON, or YAML that JSON is not."""
+    import yaml  # noqa: PLC0415
+
+    try:
+        return json.loads(text)  # YAML reads 1e-06 as a word
+    except json.JSONDecodeError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {option}: {text!r} is neither JSON nor YAML") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from beholder.errors import ConfigError
 from beholder.rewards._base import Reward as Reward
 from beholder.rewards._base import RewardCard as RewardCard
+from beholder.rewards._precision import checked_device
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +68,8 @@ def load(
     """
     given = {"weights": weights, "config": config}
     options |= {key: value for key, value in given.items() if value is not None}
-    return _build(name, options).cast(dtype).to(device=device).eval()
+    where = None if device is None else checked_device(device)
+    return _build(name, options).cast(dtype).to(device=where).eval()
 
 
 def _build(name: str, options: dict[str, object]) -> Reward:
@@ -102,7 +104,9 @@ def _call(factory: Callable[..., object], name: str, options: dict[str, object])
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        raise ConfigError(f"reward {name!r}: {error}") from error
+        wrong = str(error).rpartition("argument ")[2]
+        known = ", ".join(p for p in inspect.signature(factory).parameters if p != "options")
+        raise ConfigError(f"reward {name!r} has no option {wrong}; it knows {known}") from error
     if not isinstance(reward, Reward):
         raise ConfigError(f"{name!r} gave a {type(reward).__name__}, expected a beholder Reward")
     return reward

@@ -16,7 +16,7 @@ from torch import Tensor
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards import load, names
 from beholder.rewards._base import Reward
-from beholder.rewards._weights import OwnName, read_state
+from beholder.rewards._weights import CONFIG, OwnName, read_state
 
 REPORT = "conversion.json"
 
@@ -79,6 +79,8 @@ def convert(
         ConfigError: if the reward is unknown or has no published format, or an option is wrong.
         WeightsError: if no reward or several know the file, or it is damaged or does not fit.
     """
+    if "weights" in options:
+        raise ConfigError("weights is no option of a conversion: they are the file's")
     state = read_state(path)
     name = reward or _recognised(state, Path(path))
     own_name = _published(name, "own_name")
@@ -86,10 +88,8 @@ def convert(
     own = built.state_dict()
     keys = tuple(_fate(key, value, own_name(key), own) for key, value in state.items())
     unheld = sorted(set(own) - {key.name for key in keys if key.name is not None})
-    _save(built, Path(folder))
     done = Conversion(name, str(folder), keys, tuple(unheld))
-    text = json.dumps(done.as_dict(), indent=1)
-    (Path(folder) / REPORT).write_text(f"{text}\n", encoding="utf-8")
+    _save(built, done, Path(folder))
     return done
 
 
@@ -132,7 +132,14 @@ def _fate(key: str, value: Tensor, name: str | None, own: Mapping[str, Tensor]) 
     return Key(key, shape, dtype, name, "kept" if mine.dtype == value.dtype else "cast")
 
 
-def _save(reward: Reward, folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / REPORT).is_file():
-        raise ConfigError(f"{folder} is not empty and no earlier conversion; name a new folder")
+def _save(reward: Reward, done: Conversion, folder: Path) -> None:
+    cut_short = (folder / REPORT).is_file() and not (folder / CONFIG).is_file()
+    if folder.exists() and any(folder.iterdir()) and not cut_short:
+        raise ConfigError(f"{folder} is not empty; name a new folder")
+    text = json.dumps(done.as_dict(), indent=1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / REPORT).write_text(f"{text}\n", encoding="utf-8")  # first: it marks the folder
+    except OSError as error:
+        raise WeightsError(f"cannot save the reward to {folder}: {error}") from error
     reward.save_pretrained(folder)

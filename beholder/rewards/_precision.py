@@ -33,7 +33,32 @@ def cast_parts(module: nn.Module, dtype: torch.dtype, kept: Sequence[str]) -> No
         elif any(hasattr(inner, "float32") for inner in part.modules()):  # as on every reward
             cast_parts(part, dtype, getattr(part, "float32", ()))
         else:
-            part.to(dtype=dtype)
+            _cast(part, dtype)
+
+
+def checked_device(name: torch.device | str) -> torch.device:
+    """The device of that name; ConfigError if torch does not know it or the machine has none."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise ConfigError(
+            f"there is no device {str(name)!r} here, or torch cannot use it; cpu always works"
+        ) from error
+    return device
+
+
+def is_logit(name: str) -> bool:
+    """Whether a weight is the scale or the bias of logits: one number that moves every score."""
+    return name.rpartition(".")[2] in {"logit_scale", "logit_bias"}
+
+
+def _cast(part: nn.Module, dtype: torch.dtype) -> None:
+    logits = {name: value.data for name, value in part.named_parameters() if is_logit(name)}
+    part.to(dtype=dtype)
+    if dtype.itemsize < 4:  # bf16 would turn a factor of 100 into 98.9
+        for name, value in logits.items():
+            part.get_parameter(name).data = at_least_float32(value)
 
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

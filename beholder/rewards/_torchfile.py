@@ -57,7 +57,7 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     Raises WeightsError if the file is damaged or oversized, or holds no weights.
     """
     try:
-        root, spans = (_read_zip if zipfile.is_zipfile(path) else _read_old)(path)
+        root, spans = (_read_zip if _is_zip(path) else _read_old)(path)
         size = path.stat().st_size
         shelf = _Shelf(torch.from_file(str(path), size=size, dtype=torch.uint8), spans)
         state = {name: _tensor(node, name, shelf) for name, node in _named_nodes(root).items()}
@@ -66,6 +66,16 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     if not state:
         raise WeightsError(f"{path} holds neither a module nor a dict of tensors")
     return state
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether the file is a zip; ValueError if it began as one and was cut off."""
+    if zipfile.is_zipfile(path):
+        return True
+    with path.open("rb") as file:
+        if file.read(4) == b"PK\x03\x04":
+            raise ValueError("it ends too early; download or copy it again")
+    return False
 
 
 @dataclass(frozen=True, slots=True)

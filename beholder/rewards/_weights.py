@@ -49,15 +49,17 @@ class Published:
     sha256: str | None = None
 
 
-def fetch(published: Published) -> Path:
+def fetch(published: Published, option: str = "weights") -> Path:
     """Where a published file lies in the hub's cache, downloaded there if it was not.
 
-    With HF_HUB_OFFLINE set only the cache is looked at.
+    With HF_HUB_OFFLINE set only the cache is looked at. `option` names, for errors, what a user
+    sets to give a local file instead.
     Raises WeightsError if the file cannot be had or its sha256 differs.
     """
     from huggingface_hub import hf_hub_download  # noqa: PLC0415
 
-    with _hub_errors(f"cannot fetch {published.repo}/{published.file}"):
+    what = f"{published.repo}/{published.file} ({published.revision[:12]})"
+    with _hub_errors(f"cannot fetch {what}", f"{option}=FILE, a local copy"):
         found = hf_hub_download(published.repo, published.file, revision=published.revision)
     path = Path(found)
     _check_sha256(path, published.sha256 or _named_sha256(path))
@@ -117,7 +119,17 @@ def load_published(
     Raises WeightsError naming keys that are missing, unexpected, misshapen or double.
     """
     own = {k: v for k, v in reward.state_dict().items() if _matches(k, [*computed, f"*{_EXTRA}"])}
-    load_exact(reward, {**own, **renamed(read_state(path), own_name)}, where=str(path))
+    state = read_state(path)
+    try:
+        load_exact(reward, {**own, **renamed(state, own_name)}, where=str(path))
+    except WeightsError as error:
+        from beholder.rewards._convert import recognising  # noqa: PLC0415  (it imports this module)
+
+        others = [name for name in recognising(state) if name != reward.card.name]
+        if not others:
+            raise
+        known = " or ".join(others)
+        raise WeightsError(f"{path} is a file of {known}, not of {reward.card.name}") from error
 
 
 @contextmanager
@@ -304,15 +316,18 @@ def _local(folder: str | Path) -> Path:
 
 
 @contextmanager
-def _hub_errors(failure: str) -> Iterator[None]:
+def _hub_errors(failure: str, instead: str = "a local file or folder") -> Iterator[None]:
+    from huggingface_hub.constants import is_offline_mode  # noqa: PLC0415
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError  # noqa: PLC0415
 
     try:
         yield
     except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError) as error:
+        if is_offline_mode():
+            why = "HF_HUB_OFFLINE is set and it is not in the hub's cache"
+            raise WeightsError(f"{failure}: {why}; unset it once, or give {instead}") from error
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        hint = "see the connection and HF_HUB_OFFLINE, or use a local file or folder"
-        raise WeightsError(f"{failure}: {reason}; {hint}") from error
+        raise WeightsError(f"{failure}: {reason}; see the connection, or give {instead}") from error
 
 
 def _check_sha256(path: Path, expected: str | None) -> None:

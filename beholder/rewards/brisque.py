@@ -47,7 +47,7 @@ class Brisque(Reward):
         name="brisque",
         measures="freedom from blur, noise and compression",
         paper="Mittal et al. (2012), No-Reference Image Quality Assessment in the Spatial Domain",
-        weights_license="Apache-2.0",
+        weights_license="Apache-2.0 AND LicenseRef-LIVE",
         weights="in the package",
         needs_prompt=False,
         parity=(
@@ -60,8 +60,6 @@ class Brisque(Reward):
             ),
         ),
         float_error=1e-6,
-        bf16_error=1e-6,
-        fp16_error=1e-6,
         notes=(
             "the total is minus the published value, so that higher is better",
             "trained on the LIVE database, release 2: blur, white noise, JPEG, JPEG 2000 and fading"

@@ -18,6 +18,7 @@ from beholder.rewards._base import (
     Reward,
     RewardCard,
     check_pixels,
+    prompt_fault,
     spread_prompts,
     take_options,
 )
@@ -193,10 +194,13 @@ class HPSv3(Reward):
 
         Pixels (b, 3, h, w) are float in [0, 1] or uint8. That a picture is preferred to another is
         as probable as that the difference of the two ratings is positive.
-        Raises DataError if the shape, the value range or the number of prompts is wrong.
+        Raises DataError if the shape, the value range, the number of prompts or one is wrong.
         """
         check_pixels(pixels)
         texts = spread_prompts(prompts, len(pixels), needed=True)
+        for row, text in enumerate(texts):
+            if why := prompt_fault(text):
+                raise DataError(f"prompt {row}: {why}")
         pictures = self.vlm.encode(self.preprocess(pixels))
         mean, log_deviation = self._rate(self.vlm.last_states(pictures, chat(), texts)).unbind(1)
         return mean, log_deviation.exp()

@@ -38,6 +38,7 @@ from beholder.rewards._mask import (
     soft_bias,
     word_relevance,
 )
+from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Fitting
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import Features, Towers, build_towers
@@ -77,8 +78,7 @@ class MPS(Reward):
         "Generation, CVPR 2024",
         measures="what people prefer: aesthetics, detail, alignment and overall",
         weights_license="MIT",
-        weights=f"{PUBLISHED.repo} (unofficial copy of the published overall checkpoint, "
-        "no checksum is known)",
+        weights=f"{PUBLISHED.repo} (unofficial copy of the overall checkpoint, unpinned)",
         aspects=ASPECTS,
         accuracy=(
             Accuracy("MHP overall", 74.2, "threshold 0.3, a picture at a time", "MPS README"),
@@ -262,15 +262,16 @@ class MPS(Reward):
     ) -> _View:
         context = self.towers.project_text(texts)
         asked = self.towers.project_text(conditions).tokens
+        asked = at_least_float32(asked)
         values = relevance(
-            context.tokens,
+            at_least_float32(context.tokens),
             asked[None] if paired else asked[:, None],
             present(texts.tokens),
             present(conditions.tokens)[None] if paired else present(conditions.tokens)[:, None],
         )
         share = relevance_share(values, self.scope)
-        bias = self._bias(share).flatten(0, 1)
         tokens = self.towers.project_image(images).tokens
+        bias = self._bias(share).flatten(0, 1).to(tokens.dtype)
         return _View(tokens, context.tokens, context.pooled, share, bias)
 
     def _bias(self, share: Float[Tensor, "k b l"]) -> Float[Tensor, "k b l"]:
@@ -281,8 +282,10 @@ class MPS(Reward):
     def _score(self, view: _View) -> Float[Tensor, "k b"]:
         states = self.cross_model(view.tokens, view.context, view.bias)
         seen = states.unflatten(0, view.share.shape[:2])
-        cosine = functional.cosine_similarity(view.pooled[None], seen, dim=-1)
-        scores = self.towers.logit_scale.exp() * cosine
+        cosine = functional.cosine_similarity(
+            at_least_float32(view.pooled)[None], at_least_float32(seen), dim=-1
+        )
+        scores = at_least_float32(self.towers.logit_scale).exp() * cosine
         if self.scope == "batch":
             wordless = (view.bias == -torch.inf).all(dim=-1).unflatten(0, view.share.shape[:2])
             scores = scores.masked_fill(wordless, torch.nan)

@@ -42,7 +42,7 @@ class Niqe(Reward):
         name="niqe",
         measures="naturalness of local statistics, without having learnt from opinions",
         paper="Mittal et al. (2013), Making a Completely Blind Image Quality Analyzer",
-        weights_license="Apache-2.0",
+        weights_license="Apache-2.0 AND LicenseRef-LIVE",
         weights="in the package",
         score_range=(-torch.inf, 0.0),
         needs_prompt=False,
@@ -56,8 +56,6 @@ class Niqe(Reward):
             ),
         ),
         float_error=1e-6,
-        bf16_error=1e-6,
-        fp16_error=1e-6,
         notes=(
             "the total is minus the published value, so that higher is better",
             "pictures are scored at their own size; one needs two patches of 96 pixels with"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ FLUSH_SECONDS = 60.0
 """A killed run loses at most about this much work."""
 
 _kept: dict[str, Reward] = {}
+_loading = threading.Lock()
 
 
 def score(
@@ -61,10 +63,12 @@ def score(
             raise ConfigError(f"{', '.join(load_options)}: the reward is loaded already")
         return reward.score(images, prompts, batch_size=batch_size, alpha=alpha)
     name = repr((reward, sorted(load_options.items())))
-    if name not in _kept:
-        _kept.clear()
-        _kept[name] = load(reward, **load_options)  # type: ignore[arg-type]
-    return _kept[name].score(images, prompts, batch_size=batch_size, alpha=alpha)
+    with _loading:
+        if name not in _kept:
+            _kept.clear()
+            _kept[name] = load(reward, **load_options)  # type: ignore[arg-type]
+        loaded = _kept[name]
+    return loaded.score(images, prompts, batch_size=batch_size, alpha=alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

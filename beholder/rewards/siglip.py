@@ -148,7 +148,7 @@ def build(
         for part, own in SO400M.items()
     }
     sizes["text"].setdefault("projection_size", sizes["vision"]["hidden_size"])
-    text = _read_tokenizer(fetch(TOKENIZER) if tokenizer is None else tokenizer)
+    text = _read_tokenizer(fetch(TOKENIZER, "tokenizer") if tokenizer is None else tokenizer)
     with unfilled(when=weights is not None):
         towers = SiglipTowers.from_options({**sizes, **given, "tokenizer": text})
     reward = Siglip(towers, protocol=protocol)

@@ -71,8 +71,20 @@ def test_wrong_names_and_full_folders_are_refused(tmp_path: Path) -> None:
         convert(path, tmp_path / "x", "tiny")
     with pytest.raises(ConfigError, match="not empty"):
         convert(path, tmp_path, config=tiny_towers.CONFIG)
+    with pytest.raises(ConfigError, match="weights is no option"):
+        convert(path, tmp_path / "x", weights="other.pth")
     convert(path, tmp_path / "x", config=tiny_towers.CONFIG)
-    convert(path, tmp_path / "x", config=tiny_towers.CONFIG)  # the same again is no fault
+    with pytest.raises(ConfigError, match="not empty"):
+        convert(path, tmp_path / "x", config=tiny_towers.CONFIG)
+    (tmp_path / "x" / "config.json").unlink()  # as if it had been cut short
+    convert(path, tmp_path / "x", config=tiny_towers.CONFIG)
+    assert beholder.load(str(tmp_path / "x")).card.name == "mps"
+
+
+def test_a_file_of_another_reward_says_whose_it_is(tmp_path: Path) -> None:
+    path = saved(tmp_path, published())
+    with pytest.raises(WeightsError, match="is a file of mps, not of pickscore"):
+        beholder.load("pickscore", weights=path, config=tiny_towers.CLIP)
 
 
 def test_each_tiny_model_in_its_published_format_is_known_as_itself_alone() -> None:

@@ -210,7 +210,7 @@ def test_a_list_names_members_by_their_own_names(tmp_path: Path) -> None:
         ({"rewards": ["tiny"], "scales": "raw"}, "scales must be a value for each of tiny"),
         ({"rewards": ["tiny"], "scales": {"tiny": [1.0]}}, "scale of tiny must be"),
         ({"rewards": ["tiny"], "scales": {"tiny": [0.0, 0.0]}}, "needs a std above 0, got 0"),
-        ({"rewards": ["tiny"], "weihgts": {}}, "unexpected keyword argument 'weihgts'"),
+        ({"rewards": ["tiny"], "weihgts": {}}, "has no option 'weihgts'"),
     ],
 )
 def test_wrong_options_are_refused_in_words(options: dict[str, Any], reason: str) -> None:

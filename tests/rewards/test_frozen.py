@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -30,3 +32,14 @@ def test_every_change_of_weights_changes_the_fingerprint() -> None:
     torch.optim.SGD(module.parameters(), lr=0.1).step()
     seen.append(fingerprint(module))
     assert len(set(seen)) == len(seen)
+
+
+def test_switching_an_adapter_changes_the_fingerprint() -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    module = nn.Sequential(nn.Linear(4, 4))
+    inject_adapter_in_model(LoraConfig(target_modules=["0"]), module)
+    layer: Any = module[0]
+    seen = fingerprint(module)
+    layer.enable_adapters(False)  # noqa: FBT003
+    assert fingerprint(module) != seen

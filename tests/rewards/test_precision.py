@@ -6,9 +6,11 @@ from beholder.errors import ConfigError
 from beholder.rewards._precision import (
     at_least_float32,
     cast_parts,
+    checked_device,
     dtype_named,
     moved,
 )
+from tests.rewards.tinies.pickscore import tiny as tiny_pickscore
 
 
 def parts() -> nn.ModuleDict:
@@ -81,3 +83,19 @@ def test_types_are_named_and_a_slow_one_is_warned_of(
     assert "this CPU emulates fp16" in caplog.text
     with pytest.raises(ConfigError, match="fp32, bf16, fp16; got 'half'"):
         dtype_named("half", None)
+
+
+def test_the_scale_of_logits_is_never_rounded() -> None:
+    reward = tiny_pickscore()
+    before = reward.towers.logit_scale.item()
+    reward.cast(torch.bfloat16)
+    assert reward.towers.logit_scale.item() == before
+    assert reward.towers.dtype == torch.bfloat16
+    assert reward.score(torch.rand(1, 3, 32, 32), "a cat").total.isfinite().all()
+
+
+def test_a_device_that_is_not_there_is_one_clear_line() -> None:
+    assert checked_device("cpu").type == "cpu"
+    for name in ("gpu", "cuda:99"):
+        with pytest.raises(ConfigError, match=f"no device '{name}'"):
+            checked_device(name)

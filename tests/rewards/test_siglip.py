@@ -109,7 +109,7 @@ def test_weights_then_tokenizer_are_fetched_before_anything_is_built(
 ) -> None:
     asked: list[str] = []
 
-    def fetch(published: Published) -> Path:
+    def fetch(published: Published, option: str = "weights") -> Path:
         asked.append(published.file)
         if published.file == "tokenizer.json":
             raise WeightsError("no tokenizer")

@@ -144,7 +144,7 @@ def test_the_card_is_the_reward_s() -> None:
         ({"reward": "tiny", "rho": 0.0}, "rho must be above 0 and at most 1, got 0.0"),
         ({"reward": "tiny", "rho": True}, "rho must be above 0 and at most 1, got True"),
         ({"reward": "tiny", "norm": "l1"}, "norm must be one of l2, linf; got 'l1'"),
-        ({"reward": "tiny", "ro": 0.1}, "unexpected keyword argument"),
+        ({"reward": "tiny", "ro": 0.1}, "has no option"),
     ],
 )
 def test_wrong_options_are_refused_in_words(options: dict[str, Any], reason: str) -> None:

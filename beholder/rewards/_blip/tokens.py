@@ -87,7 +87,7 @@ def read_vocabulary(tokenizer: str | Path | None, vocab_size: int) -> str:
     """
     text = str(tokenizer)
     if tokenizer is None or "\n" not in text:
-        path = fetch(VOCABULARY) if tokenizer is None else Path(tokenizer)
+        path = fetch(VOCABULARY, "tokenizer") if tokenizer is None else Path(tokenizer)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder.rewards._precision import is_logit
 from beholder.rewards._preprocess import Preprocess
 
 Span = tuple[int, int]
@@ -131,6 +132,12 @@ class Towers(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.logit_scale.device
+
+    @final
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the encoders' weights; `logit_scale` may stay in float32 beside them."""
+        return next(p.dtype for name, p in self.named_parameters() if not is_logit(name))
 
     @override
     def train(self, mode: bool = True) -> Towers:

@@ -23,7 +23,7 @@ class Folded:
     """
 
     def __init__(self) -> None:
-        self._of: Fingerprint = ()
+        self._of: Fingerprint | None = None
         self._twin: nn.Module | None = None
 
     def __deepcopy__(self, memo: dict[int, object]) -> Folded:

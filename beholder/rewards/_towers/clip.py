@@ -16,6 +16,7 @@ from beholder.errors import ConfigError
 from beholder.rewards._base import take_options
 from beholder.rewards._preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from beholder.rewards._towers._base import Features, Span, Towers
+from beholder.rewards._towers._configs import checked_config
 from beholder.rewards._towers._pooled import clip_image, in_buckets
 
 START, END = 49406, 49407
@@ -65,9 +66,16 @@ class ClipTowers(Towers):
         projection_dim: int = 512,
         preprocess: Mapping[str, object] | None = None,
     ) -> None:
-        from transformers import CLIPConfig, CLIPModel  # noqa: PLC0415
+        from transformers import (  # noqa: PLC0415
+            CLIPConfig,
+            CLIPModel,
+            CLIPTextConfig,
+            CLIPVisionConfig,
+        )
 
         super().__init__()
+        text = checked_config(CLIPTextConfig, text, "text of clip towers")
+        vision = checked_config(CLIPVisionConfig, vision, "vision of clip towers")
         self._text = {"eos_token_id": 2, **text, "projection_dim": projection_dim}
         self._vision = {**vision, "projection_dim": projection_dim}
         config = CLIPConfig(
@@ -117,7 +125,7 @@ class ClipTowers(Towers):
 
     @override
     def image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
-        values = pixel_values.to(self.logit_scale.dtype)
+        values = pixel_values.to(self.dtype)
         states = self.model.vision_model(pixel_values=values)
         return Features(states.last_hidden_state, states.pooler_output)
 
@@ -128,7 +136,7 @@ class ClipTowers(Towers):
 
     @override
     def pooled_image(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-        return clip_image(self.model, pixel_values.to(self.logit_scale.dtype))
+        return clip_image(self.model, pixel_values.to(self.dtype))
 
     @override
     def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
@@ -146,8 +154,11 @@ class ClipTowers(Towers):
 
 
 @cache
-def clip_tokenizer() -> Any:
-    """CLIP's tokenizer from the vocabulary that open_clip ships; needs no network."""
+def clip_tokenizer(length: int = 77) -> Any:
+    """CLIP's tokenizer from the vocabulary that open_clip ships; needs no network.
+
+    One for each length: it keeps the length it was last called with, and threads share it.
+    """
     from open_clip.tokenizer import SimpleTokenizer  # noqa: PLC0415
     from transformers import CLIPTokenizer  # noqa: PLC0415
 
@@ -159,7 +170,7 @@ def clip_tokenizer() -> Any:
 
 def clip_encoding(texts: list[str], length: int) -> Mapping[str, Tensor]:
     """`input_ids` and `offset_mapping` of texts, cut or padded with `<|endoftext|>` to `length`."""
-    encoding: Mapping[str, Tensor] = clip_tokenizer()(
+    encoding: Mapping[str, Tensor] = clip_tokenizer(length)(
         texts,
         padding="max_length",
         max_length=length,

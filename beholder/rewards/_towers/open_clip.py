@@ -114,7 +114,7 @@ class OpenClipTowers(Towers):
 
     @override
     def image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
-        return _states.image_states(self.model.visual, pixel_values.to(self.logit_scale.dtype))
+        return _states.image_states(self.model.visual, pixel_values.to(self.dtype))
 
     @override
     def text_backbone(self, ids: Int[Tensor, "b l"]) -> Features:
@@ -127,7 +127,7 @@ class OpenClipTowers(Towers):
         visual = self.model.visual
         if not knows_image(visual):
             return super().pooled_image(pixel_values)
-        return open_clip_image(visual, pixel_values.to(self.logit_scale.dtype))
+        return open_clip_image(visual, pixel_values.to(self.dtype))
 
     @override
     def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:

@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from beholder.errors import ConfigError
+from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
 from beholder.rewards._towers._base import Features, Span, Towers
+from beholder.rewards._towers._configs import checked_config
 from beholder.rewards._towers._encoders import as_bytes, as_text
 from beholder.rewards._towers.clip import prepare
 
@@ -45,9 +46,16 @@ class SiglipTowers(Towers):
         pad_token: str = "</s>",
         preprocess: Mapping[str, object] | None = None,
     ) -> None:
-        from transformers import SiglipConfig, SiglipModel  # noqa: PLC0415
+        from transformers import (  # noqa: PLC0415
+            SiglipConfig,
+            SiglipModel,
+            SiglipTextConfig,
+            SiglipVisionConfig,
+        )
 
         super().__init__()
+        text = checked_config(SiglipTextConfig, text, "text of siglip towers")
+        vision = checked_config(SiglipVisionConfig, vision, "vision of siglip towers")
         self._text, self._vision = dict(text), dict(vision)
         ends = {"bos_token_id": None, "eos_token_id": None}  # CLIP's by default; nothing reads them
         config = SiglipConfig(text_config={**ends, **self._text}, vision_config=self._vision)
@@ -124,7 +132,7 @@ class SiglipTowers(Towers):
 
     @override
     def image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
-        states = self.model.vision_model(pixel_values=pixel_values.to(self.logit_scale.dtype))
+        states = self.model.vision_model(pixel_values=pixel_values.to(self.dtype))
         pooled = states.pooler_output
         return Features(torch.cat((pooled[:, None], states.last_hidden_state), dim=1), pooled)
 
@@ -160,7 +168,10 @@ class SiglipTowers(Towers):
     def _take_tokenizer(self, text: str) -> None:
         from tokenizers import Tokenizer  # noqa: PLC0415
 
-        tokenizer = Tokenizer.from_str(text)
+        try:
+            tokenizer = Tokenizer.from_str(text)
+        except Exception as error:  # the library raises nothing narrower
+            raise WeightsError(f"the tokenizer is not a tokenizer.json: {error}") from error
         pad_id = tokenizer.token_to_id(self._pad_token)
         if pad_id is None:
             raise ConfigError(f"the tokenizer has no token {self._pad_token!r}; name its pad_token")

@@ -117,7 +117,8 @@ class ChatTokenizer(nn.Module):
 
     @override
     def set_extra_state(self, state: Tensor) -> None:
-        self._saved, self._parsed = as_text(state), None
+        if len(state):
+            self._saved, self._parsed = as_text(state), None
 
     @property
     def _tokenizer(self) -> Any:

@@ -74,7 +74,7 @@ def read_tokenizer(path: str | Path | None, published: Published) -> str:
 
     Raises WeightsError if it cannot be had.
     """
-    found = fetch(published) if path is None else Path(path)
+    found = fetch(published, "tokenizer") if path is None else Path(path)
     try:
         return found.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

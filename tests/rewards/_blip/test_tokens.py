@@ -79,7 +79,7 @@ def test_the_vocabulary_is_saved_and_loaded_with_the_weights() -> None:
 def test_a_vocabulary_is_a_text_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "vocab.txt"
     path.write_text(VOCABULARY)
-    monkeypatch.setattr(tokens, "fetch", lambda _: path)
+    monkeypatch.setattr(tokens, "fetch", lambda _, option: path)
     for given in (VOCABULARY, path, str(path), None):
         assert read_vocabulary(given, SIZE + 2) == VOCABULARY
     with pytest.raises(ConfigError, match=rf"{SIZE + 2} entries.* has 30524"):

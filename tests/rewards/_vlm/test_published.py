@@ -103,7 +103,7 @@ def test_a_tokenizer_is_read_or_fetched(tmp_path: Path, monkeypatch: pytest.Monk
     file = tiny_qwen.tokenizer_file(tmp_path)
     hub = Published("some/where", "tokenizer.json", "main")
     assert read_tokenizer(file, hub) == tiny_qwen.tokenizer_text()
-    monkeypatch.setattr(published, "fetch", lambda wanted: tmp_path / wanted.file)
+    monkeypatch.setattr(published, "fetch", lambda wanted, option: tmp_path / wanted.file)
     assert read_tokenizer(None, hub) == tiny_qwen.tokenizer_text()
     with pytest.raises(WeightsError, match="cannot read the tokenizer"):
         read_tokenizer(tmp_path / "none.json", hub)

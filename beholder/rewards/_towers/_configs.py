@@ -1,0 +1,24 @@
+"""Sizes of transformers' models, checked by name and type before a model is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from beholder.errors import ConfigError
+from beholder.rewards._base import take_options
+
+
+def checked_config(kind: type[Any], values: Mapping[str, object], where: str) -> dict[str, object]:
+    """`values` as a dict, if transformers' configuration class `kind` knows and takes them all.
+
+    Raises ConfigError naming those that it does not know, or whose value it refuses.
+    """
+    known = {name for name in vars(kind()) if not name.startswith("_")}
+    given = take_options(values, known | {"projection_dim", "attention_dropout"}, where)
+    try:
+        kind(**given)
+    except Exception as error:
+        reason = next((line.strip() for line in reversed(str(error).splitlines()) if line), "")
+        raise ConfigError(f"{where} cannot be {given}: {reason}") from error
+    return given
