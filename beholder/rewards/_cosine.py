@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from beholder.rewards._base import Reward
+from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Fitting
 from beholder.rewards._text_cache import TextCache
@@ -19,7 +19,7 @@ from beholder.rewards._towers import Features, Towers
 from beholder.types import Scores
 
 
-class CosineReward(Reward):
+class CosineReward(EncodedReward):
     """score = f(cos(picture, text)) on any towers; the cosine is computed in float32.
 
     A prompt is encoded once, also between calls as long as its encoder is frozen.
@@ -61,12 +61,6 @@ class CosineReward(Reward):
             texts, self.towers, lambda missing: (self.towers.pooled_text(missing),)
         )
         return Scores(self.from_cosine(_cosine(images, states)))
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        return self.score_encoded(self.encode(pixel_values), prompts)
 
     def forward_features(self, pixel_values: Tensor, input_ids: Tensor) -> Float[Tensor, " b"]:
         """One score a row from prepared inputs: `pixel_values` (b, 3, s, s), `input_ids` (b, l)."""

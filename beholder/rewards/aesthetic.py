@@ -17,8 +17,9 @@ from typing_extensions import override
 
 from beholder._downloads import download
 from beholder.errors import ConfigError, DataError
-from beholder.rewards._base import Reward, RewardCard, take_options
+from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Accuracy, Parity
+from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers import Features
@@ -143,7 +144,7 @@ _ACCURACY = (
 _KEY = re.compile(r"(?:(?:module|model|mlp|layers|scoring_head)\.)*(?:(\d+)\.)?(weight|bias)$")
 
 
-class Aesthetic(Reward):
+class Aesthetic(EncodedReward):
     """How much people like a picture: a small head on the unit embedding of a frozen encoder.
 
     Args:
@@ -238,12 +239,6 @@ class Aesthetic(Reward):
     @override
     def score_encoded(self, encoded: Tensor | Features, prompts: Sequence[str]) -> Scores:
         return Scores(self.score_embeddings(cast("Tensor", encoded)))
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        return self.score_encoded(self.encode(pixel_values), prompts)
 
     def forward_features(self, pixel_values: Tensor) -> Float[Tensor, " b"]:
         """One score a row from prepared pictures (b, 3, s, s)."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from beholder.errors import ConfigError
-from beholder.rewards._base import Reward, RewardCard, take_options
+from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._blip.encoders import (
     LARGE,
     BlipEncoders,
@@ -26,6 +26,7 @@ from beholder.rewards._blip.encoders import (
 from beholder.rewards._blip.names import encoder_name, sizes_told
 from beholder.rewards._blip.tokens import WordPieces, read_vocabulary
 from beholder.rewards._card import Accuracy, Parity
+from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Fit, Preprocess
 from beholder.rewards._text_cache import TextCache
@@ -58,7 +59,7 @@ _UNUSED = re.compile(
 )
 
 
-class BLIPScore(Reward):
+class BLIPScore(EncodedReward):
     """BLIP's agreement of picture and text (Li et al., ICML 2022, section 3.2).
 
     Args:
@@ -176,12 +177,6 @@ class BLIPScore(Reward):
             prompts, self, lambda missing: (self._project(*self._tokens(missing)),)
         )
         return Scores(_cosine(pictures, texts))
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        return self.score_encoded(self.encode(pixel_values), prompts)
 
     def forward_features(
         self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor

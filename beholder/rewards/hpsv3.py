@@ -15,7 +15,6 @@ from typing_extensions import override
 
 from beholder.errors import DataError
 from beholder.rewards._base import (
-    Reward,
     RewardCard,
     check_pixels,
     prompt_fault,
@@ -23,6 +22,7 @@ from beholder.rewards._base import (
     take_options,
 )
 from beholder.rewards._card import Accuracy, Parity
+from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._towers import Features
 from beholder.rewards._vlm.chat import CHAT, ChatTokenizer
@@ -60,7 +60,7 @@ PIXELS = 256 * 28 * 28
 _PROTOCOL = "the paper's: pairs of which people prefer one"
 
 
-class HPSv3(Reward):
+class HPSv3(EncodedReward):
     """Human preference score v3 (Ma et al., ICCV 2025) over Qwen2-VL.
 
     A head reads the state of the token `<|Reward|>` behind the picture, a long instruction and the
@@ -182,12 +182,6 @@ class HPSv3(Reward):
     def score_encoded(self, encoded: Tensor | Features, prompts: Sequence[str]) -> Scores:
         states = self.vlm.last_states(cast("Tensor", encoded), chat(), prompts)
         return Scores(self._rate(states)[:, 0])
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        return self.score_encoded(self.encode(pixel_values), prompts)
 
     def distribution(self, pixels: Tensor, prompts: str | Sequence[str]) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (b,) of the rating of each picture; gradients pass.

@@ -19,7 +19,6 @@ from typing_extensions import override
 from beholder.errors import ConfigError, DataError, ImageError
 from beholder.images import ImageSource, read_images
 from beholder.rewards._base import (
-    Reward,
     RewardCard,
     evaluating,
     prompt_fault,
@@ -27,6 +26,7 @@ from beholder.rewards._base import (
 )
 from beholder.rewards._card import Accuracy, Parity
 from beholder.rewards._cross import CrossModel
+from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._mask import (
     Padding,
     Scope,
@@ -50,7 +50,7 @@ PUBLISHED = Published("RE-N-Y/mpsv1", "model.safetensors", "main", None)
 _COMPUTED = ("*rotary_emb.inv_freq", "*norm.bias", "soft_power")
 
 
-class MPS(Reward):
+class MPS(EncodedReward):
     """Multi-dimensional preference score (Zhang et al., CVPR 2024), on any towers.
 
     Picture tokens look, in a cross model, at those words of the prompt that a condition ("light,
@@ -165,12 +165,6 @@ class MPS(Reward):
     @override
     def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
         return self.towers.preprocess(pixels)
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        return self.score_encoded(self.encode(pixel_values), prompts)
 
     def image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
         """Picture states before projection; a trainer of frozen towers caches them."""

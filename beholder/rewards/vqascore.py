@@ -14,8 +14,9 @@ from torch.nn import functional
 from typing_extensions import override
 
 from beholder.errors import ConfigError, DataError
-from beholder.rewards._base import Reward, RewardCard, take_options
+from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Parity
+from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._towers import Features
 from beholder.rewards._vlm.chat import CHAT, ChatTokenizer
@@ -61,7 +62,7 @@ PIXELS = (4 * 28 * 28, 16_384 * 28 * 28)
 """Lowest and highest area of a picture in t2v_metrics: most keep their size."""
 
 
-class VQAScore(Reward):
+class VQAScore(EncodedReward):
     """P("Yes" | picture, question) (Lin et al., ECCV 2024, eq. 2), of Qwen2-VL.
 
     The probability, among all tokens, that the first token of the answer is that of `answer`.
@@ -178,12 +179,6 @@ class VQAScore(Reward):
         questions = [self.question.replace("{text}", prompt) for prompt in prompts]
         states = self.vlm.last_states(cast("Tensor", encoded), CHAT, questions)
         return Scores(self._probability(states))
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        return self.score_encoded(self.encode(pixel_values), prompts)
 
     def forward_features(self, pixel_values: Tensor, input_ids: Tensor) -> Float[Tensor, " b"]:
         """One score a row from prepared inputs.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from beholder.errors import ConfigError
-from beholder.rewards._base import Reward, take_options
+from beholder.rewards._base import take_options
 from beholder.rewards._blip.encoders import (
     LARGE,
     BlipEncoders,
@@ -23,6 +23,7 @@ from beholder.rewards._blip.encoders import (
 )
 from beholder.rewards._blip.names import encoder_name
 from beholder.rewards._blip.tokens import WordPieces, read_vocabulary
+from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers import Features
@@ -33,7 +34,7 @@ HEAD = (1024, 128, 64, 16)
 """Widths between the state of [CLS] and the score in every published head."""
 
 
-class FusedReward(Reward):
+class FusedReward(EncodedReward):
     """score = mlp(state of [CLS] after the text has looked at the picture in every layer).
 
     Args:
@@ -96,12 +97,6 @@ class FusedReward(Reward):
         seen = cast("Tensor", encoded)
         ids, real = (part.to(seen.device) for part in self.tokenizer(prompts))
         return Scores(self._read(seen, ids, real))
-
-    @override
-    def score_prepared(
-        self, pixel_values: Float[Tensor, "b 3 s t"], prompts: Sequence[str]
-    ) -> Scores:
-        return self.score_encoded(self.encode(pixel_values), prompts)
 
     def forward_features(
         self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor
