@@ -158,7 +158,10 @@ def score(
     else:
         terminal.say(summaries.score_text(summary, out))
     counts = ScoreTable(out).error_counts()
-    if any(counts.get(name) for name in models):
+    without = sum(sum(counts.get(name, {}).values()) for name in models)
+    if without and not summary.failed:
+        terminal.note(f"{without} scores are missing since an earlier run; see --retry-failed")
+    if without:
         raise typer.Exit(terminal.SOME_ROWS_FAILED)
 
 

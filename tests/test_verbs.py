@@ -74,6 +74,7 @@ def test_a_repaired_picture_is_scored_when_asked(tmp_path: Path, shell: Shell) -
     (tmp_path / "p/a.png").write_bytes(whole)
     assert shell(*words, "--json") == 3  # one row has no score still
     assert json.loads(shell.out)["skipped"] == 2
+    assert "1 scores are missing since an earlier run; see --retry-failed" in shell.err
     again = shell.json(*words, "--retry-failed")
     assert (again["scored"], again["skipped"], again["failed"]) == (1, 1, 0)
     rows = list(ScoreTable(tmp_path / "s").rows())
