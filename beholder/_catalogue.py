@@ -15,10 +15,10 @@ Generated from the cards of the rewards by `beholder rewards --markdown`; do not
 **Published accuracy** is the share of people's pairs that a reward gets right, as its source says
 it; figures of two protocols do not compare. **Parity** is the largest difference between our score
 and another implementation's on the same weights and pictures, as a share of the standard deviation
-of the scores. Published weights were not at hand where these rewards were written: parity was
-measured on small random models saved in the published format, so it speaks of architecture,
-preprocessing and key names. BRISQUE and NIQE, whose parameters come with the package, were compared
-as they are.
+of the scores; the table has the first figure of a card. Published weights were not at hand where
+these rewards were written: parity was measured on small random models saved in the published
+format, so it speaks of architecture, preprocessing and key names. BRISQUE and NIQE, whose
+parameters come with the package, were compared as they are.
 """
 
 
@@ -99,7 +99,7 @@ def _best(card: RewardCard) -> str:
 def _parity(card: RewardCard) -> str:
     if not card.parity:
         return "not measured"
-    return f"{max(p.error / p.spread for p in card.parity):.1g}"
+    return f"{card.parity[0].error / card.parity[0].spread:.1g}"
 
 
 def _accuracies(card: RewardCard) -> list[str]:

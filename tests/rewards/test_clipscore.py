@@ -10,14 +10,8 @@ import beholder
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards.clipscore import CLIPScore
 from tests.rewards import tiny_towers
-from tests.rewards.contract import check_reward
-
-
-def tiny(**options: Any) -> CLIPScore:
-    torch.manual_seed(0)
-    reward = beholder.load("clipscore", config=tiny_towers.OPEN_CLIP_SIZES, **options)
-    assert isinstance(reward, CLIPScore)
-    return reward
+from tests.rewards.contract import check_reward, smooth_pictures
+from tests.rewards.tinies.clipscore import tiny
 
 
 def cosines(reward: CLIPScore, pixel_values: Tensor, texts: list[str]) -> Tensor:
@@ -84,3 +78,24 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
     torch.save({"x": torch.zeros(1)}, tmp_path / "x.pt")
     with pytest.raises(WeightsError, match="does not fit"):
         tiny(weights=tmp_path / "x.pt")
+
+
+@torch.no_grad()
+def test_scores_are_those_of_open_clip_with_its_own_pictures() -> None:
+    from open_clip import get_tokenizer
+    from open_clip.transform import image_transform
+    from PIL import Image
+
+    reward = tiny()
+    (parity,) = reward.card.parity
+    pictures, prompts = smooth_pictures(), [f"{k} red cats" for k in range(12)]
+    fit = reward.towers.preprocess
+    transform = image_transform(64, is_train=False, mean=fit.mean, std=fit.std)
+    values = [transform(Image.fromarray(p.permute(1, 2, 0).numpy())) for p in pictures]
+    model: Any = reward.towers.model
+    image = model.encode_image(torch.stack(values), normalize=True)
+    ids = get_tokenizer("ViT-B-32-quickgelu")(["A photo depicts " + p for p in prompts])
+    expected = 2.5 * (image * model.encode_text(ids, normalize=True)).sum(dim=-1).clamp(min=0)
+    total = reward.score(pictures, prompts).total
+    assert (total - expected).abs().max() <= parity.error
+    assert total.std().item() == pytest.approx(parity.spread, rel=0.1)
