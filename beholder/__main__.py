@@ -139,7 +139,6 @@ def score(
     Example: beholder score out/ --prompts prompts.txt --reward mps --reward clipscore -o scores/
     """
     from beholder.rewards.scoring import read_inputs, score_table  # noqa: PLC0415
-    from beholder.tables import ScoreTable  # noqa: PLC0415
 
     inputs = read_inputs(pictures, prompts)
     models = terminal.named_rewards(reward, setting, device, dtype)
@@ -157,12 +156,7 @@ def score(
         terminal.emit(summary.as_dict())
     else:
         terminal.say(summaries.score_text(summary, out))
-    counts = ScoreTable(out).error_counts()
-    without = sum(sum(counts.get(name, {}).values()) for name in models)
-    if without and not summary.failed:
-        terminal.note(f"{without} scores are missing since an earlier run; see --retry-failed")
-    if without:
-        raise typer.Exit(terminal.SOME_ROWS_FAILED)
+    terminal.leave_if_missing(out, models, summary.failed)
 
 
 @app.command("filter")

@@ -7,10 +7,12 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+import typer
 
 from beholder.errors import BeholderError, ConfigError
 
@@ -154,6 +156,18 @@ def named_rewards(
         )
         for column, spec in pairs
     }
+
+
+def leave_if_missing(table: Path, rewards: Iterable[str], failed: int) -> None:
+    """Exit with SOME_ROWS_FAILED if rows of a table lack a score; `failed` are of this run."""
+    from beholder.tables import ScoreTable  # noqa: PLC0415
+
+    counts = ScoreTable(table).error_counts()
+    missing = sum(sum(counts.get(name, {}).values()) for name in rewards)
+    if missing and not failed:
+        note(f"{missing} scores are missing since an earlier run; see --retry-failed")
+    if missing:
+        raise typer.Exit(SOME_ROWS_FAILED)
 
 
 def with_explanations(page: Report, spec: str, device: str | None) -> Report:
