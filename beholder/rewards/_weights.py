@@ -193,8 +193,8 @@ def load_folder(cls: type[Reward], folder: str | Path, overrides: Mapping[str, o
     root = _local(folder)
     name, options = _read_config(root)
     kind = _class_named(name, root) if inspect.isabstract(cls) else cls
-    with unfilled():
-        reward = kind.from_options(options | dict(overrides))
+    # not `unfilled`: transformers ties weights where it fills them
+    reward = kind.from_options(options | dict(overrides))
     load_exact(reward, read_state(root / WEIGHTS), where=str(root / WEIGHTS))
     return reward.eval()
 
