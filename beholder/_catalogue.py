@@ -35,22 +35,16 @@ def table_text(cards: Sequence[RewardCard]) -> str:
 def card_text(card: RewardCard) -> str:
     """A reward's card as a few lines."""
     gradient = "differentiable" if card.differentiable else "no gradient"
-    lines = [
-        card.name,
-        f"  measures   {card.measures}",
-        f"  paper      {card.paper}",
-        f"  licence    code {card.code_license}, weights {card.weights_license}",
-        f"  weights    {card.weights or 'none'}",
-        f"  range      {_range(card)}, {gradient}",
+    facts = [
+        ("measures", card.measures),
+        ("paper", card.paper),
+        ("licence", f"code {card.code_license}, weights {card.weights_license}"),
+        ("weights", card.weights or "none"),
+        ("range", f"{_range(card)}, {gradient}"),
+        *_facts(card),
+        *(("note", note) for note in card.notes),
     ]
-    if card.aspects:
-        lines.append(f"  aspects    {', '.join(card.aspects)}")
-    lines += [f"  accuracy   {text}" for text in _accuracies(card)]
-    lines += [f"  parity     {text}" for text in _parities(card)]
-    if errors := _errors(card):
-        lines.append(f"  precision  {errors}")
-    lines += [f"  note       {note}" for note in card.notes]
-    return "\n".join(lines)
+    return "\n".join([card.name, *(f"  {name:<10} {text}" for name, text in facts)])
 
 
 def page(cards: Sequence[RewardCard]) -> str:
@@ -69,18 +63,30 @@ def page(cards: Sequence[RewardCard]) -> str:
 
 
 def _section(card: RewardCard) -> str:
-    lines = [
-        f"\n## {card.name}\n",
-        f"{card.paper}.\n",
-        f"- code {card.code_license}, weights {card.weights_license}: {card.weights or 'none'}",
+    licence = f"code {card.code_license}, weights {card.weights_license}"
+    facts = [f"{name}: {text}" for name, text in _facts(card)]
+    items = [f"{licence}: {card.weights or 'none'}", *facts, *card.notes]
+    return "\n".join([f"\n## {card.name}\n", f"{card.paper}.\n", *(f"- {i}" for i in items)])
+
+
+def _facts(card: RewardCard) -> list[tuple[str, str]]:
+    """What a card may or may not have, each with its name."""
+    errors = _errors(card)
+    return [
+        *([("aspects", ", ".join(card.aspects))] if card.aspects else []),
+        *(
+            ("accuracy", f"{a.data} {a.percent:g} % ({a.protocol}; {a.source})")
+            for a in card.accuracy
+        ),
+        *(
+            (
+                "parity",
+                f"{p.error:.1g} at a spread of {p.spread:.2g} against {p.against} ({p.how})",
+            )
+            for p in card.parity
+        ),
+        *([("precision", errors)] if errors else []),
     ]
-    if card.aspects:
-        lines.append(f"- aspects: {', '.join(card.aspects)}")
-    lines += [f"- published accuracy: {text}" for text in _accuracies(card)]
-    lines += [f"- parity: {text}" for text in _parities(card)]
-    if errors := _errors(card):
-        lines.append(f"- precision: {errors}")
-    return "\n".join(lines + [f"- {note}" for note in card.notes])
 
 
 def _range(card: RewardCard) -> str:
@@ -100,17 +106,6 @@ def _parity(card: RewardCard) -> str:
     if not card.parity:
         return "not measured"
     return f"{card.parity[0].error / card.parity[0].spread:.1g}"
-
-
-def _accuracies(card: RewardCard) -> list[str]:
-    return [f"{a.data} {a.percent:g} % ({a.protocol}; {a.source})" for a in card.accuracy]
-
-
-def _parities(card: RewardCard) -> list[str]:
-    return [
-        f"{p.error:.1g} at a spread of {p.spread:.2g} against {p.against} ({p.how})"
-        for p in card.parity
-    ]
 
 
 def _errors(card: RewardCard) -> str:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import cast
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
@@ -42,12 +42,8 @@ class CosineReward(EncodedReward):
 
     @property
     @override
-    def fitting(self) -> Fitting | None:
+    def fitting(self) -> Fitting:
         return self.towers.preprocess
-
-    @override
-    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        return self.towers.preprocess(pixels)
 
     @override
     def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor | Features:

@@ -5,17 +5,30 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from typing_extensions import override
 
 from beholder.rewards._base import Reward
+from beholder.rewards._preprocess import Fitting
 from beholder.rewards._towers import Features
 from beholder.types import Scores
 
 
 class EncodedReward(Reward):
-    """A score from what a picture's encoder says and the prompt: a picture is encoded once."""
+    """A score from what a picture's encoder says and the prompt: a picture is encoded once.
+
+    Its `fitting` shrinks pictures ahead and, called, prepares them.
+    """
+
+    @property
+    @abstractmethod
+    @override
+    def fitting(self) -> Fitting: ...
+
+    @override
+    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
+        return self.fitting(pixels)
 
     @abstractmethod
     @override

@@ -107,7 +107,10 @@ def straight_through(
 
 @runtime_checkable
 class Fitting(Protocol):
-    """What shrinks 8-bit pictures ahead of a model; equal ones shrink alike, so it is hashable."""
+    """Prepares pictures for a model, and shrinks 8-bit ones ahead; equal ones do it alike."""
+
+    def __call__(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
+        """Model-ready values of the pictures, the same whether they were shrunk or not."""
 
     def shrink(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Shaped[Tensor, "b 3 _ _"]:
         """The pictures as small as they may travel to the model."""

@@ -136,8 +136,8 @@ def load_published(
 def unfilled(*, when: bool = True) -> Iterator[None]:
     """Inside, new modules hold no random numbers, which take half a minute at a billion weights.
 
-    For an architecture into which `load_exact` puts every weight; with `when=False` nothing is
-    changed.
+    For an architecture into which `load_exact` puts every weight, and of which transformers ties
+    none: it ties where it fills. With `when=False` nothing is changed.
     """
     from transformers.initialization import no_init_weights  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 from urllib.parse import quote
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
@@ -226,10 +226,6 @@ class Aesthetic(EncodedReward):
     @override
     def fitting(self) -> Preprocess:
         return self.tower.preprocess
-
-    @override
-    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        return self.tower.preprocess(pixels)
 
     @override
     def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor | Features:

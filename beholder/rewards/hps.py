@@ -16,6 +16,7 @@ from beholder.errors import ConfigError
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Accuracy, Parity
 from beholder.rewards._cosine import CosineReward
+from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._preprocess import CLIP_MEAN, CLIP_STD, Resampling
 from beholder.rewards._towers import Towers, build_towers
 from beholder.rewards._weights import Published, fetch, load_published, unfilled
@@ -154,16 +155,15 @@ def build(
 
 def own_name(key: str) -> str | None:
     """This package's name of a published key: open_clip below `towers.model`, wrappers stripped."""
-    name = re.sub(r"^(?:(?:module|model)\.)+", "", key)
+    name = unwrapped(key)
     return f"towers.model.{name}" if _PART.match(name) else name
 
 
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether a file with these keys is an open_clip model and nothing else, as HPS's are."""
-    names = {own_name(key) for key in shapes}
-    parts = {"visual.conv1.weight", "token_embedding.weight", "text_projection"}
-    ours = all(name is not None and name.startswith("towers.model.") for name in names)
-    return ours and {f"towers.model.{part}" for part in parts} <= names
+    return is_model(
+        shapes, own_name, {"visual.conv1.weight", "token_embedding.weight", "text_projection"}
+    )
 
 
 def _check_version(version: str) -> str:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -169,10 +169,6 @@ class HPSv3(EncodedReward):
     @override
     def fitting(self) -> PixelBudget:
         return self.pictures
-
-    @override
-    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        return self.pictures(pixels)
 
     @override
     def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor | Features:

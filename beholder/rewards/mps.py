@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
@@ -38,6 +38,7 @@ from beholder.rewards._mask import (
     soft_bias,
     word_relevance,
 )
+from beholder.rewards._names import unwrapped
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Fitting
 from beholder.rewards._text_cache import TextCache
@@ -151,7 +152,7 @@ class MPS(EncodedReward):
 
     @property
     @override
-    def fitting(self) -> Fitting | None:
+    def fitting(self) -> Fitting:
         return self.towers.preprocess
 
     @override
@@ -161,10 +162,6 @@ class MPS(EncodedReward):
     @override
     def score_encoded(self, encoded: Tensor | Features, prompts: Sequence[str]) -> Scores:
         return self.score_features(cast("Features", encoded), self.text_backbone(prompts))
-
-    @override
-    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        return self.towers.preprocess(pixels)
 
     def image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
         """Picture states before projection; a trainer of frozen towers caches them."""
@@ -360,7 +357,7 @@ def build(
 
 def own_name(key: str) -> str | None:
     """This package's name of a published key: CLIP below `towers.model`, wrappers stripped."""
-    name = re.sub(r"^(?:(?:mps|module|model)\.)+", "", key)
+    name = unwrapped(key)
     if name.endswith(".position_ids"):
         return None
     if re.match(r"(text|vision)_model\.|(text|visual)_projection\.|logit_scale$", name):

@@ -14,6 +14,7 @@ from typing_extensions import override
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Accuracy, Parity
 from beholder.rewards._cosine import CosineReward
+from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._towers import Towers, build_towers
 from beholder.rewards._towers.clip import CLIP_H
@@ -122,7 +123,7 @@ def build(
 
 def own_name(key: str) -> str | None:
     """This package's name of a published key: CLIP below `towers.model`, wrappers stripped."""
-    name = re.sub(r"^(?:(?:module|model)\.)+", "", key)
+    name = unwrapped(key)
     if name.endswith(".position_ids"):
         return None
     if re.match(r"(text|vision)_model\.|(text|visual)_projection\.|logit_scale$", name):
@@ -132,7 +133,6 @@ def own_name(key: str) -> str | None:
 
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether a file with these keys is transformers' CLIP and nothing else."""
-    names = {own_name(key) for key in shapes} - {None}
-    parts = {"text_projection.weight", "visual_projection.weight", "logit_scale"}
-    ours = all(str(name).startswith("towers.model.") for name in names)
-    return ours and {f"towers.model.{part}" for part in parts} <= names
+    return is_model(
+        shapes, own_name, {"text_projection.weight", "visual_projection.weight", "logit_scale"}
+    )

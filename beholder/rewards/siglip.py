@@ -18,6 +18,7 @@ from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Parity
 from beholder.rewards._cosine import CosineReward
+from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._towers.siglip import SiglipTowers
 from beholder.rewards._weights import Published, fetch, load_published, unfilled
@@ -159,7 +160,7 @@ def build(
 
 def own_name(key: str) -> str | None:
     """This package's name of a published key: SigLIP below `towers.model`, wrappers stripped."""
-    name = re.sub(r"^(?:(?:module|model)\.)+", "", key)
+    name = unwrapped(key)
     if name.endswith(".position_ids"):
         return None
     if re.match(r"(text|vision)_model\.|logit_(scale|bias)$", name):
@@ -169,10 +170,9 @@ def own_name(key: str) -> str | None:
 
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether a file with these keys is transformers' SigLIP and nothing else."""
-    names = {own_name(key) for key in shapes} - {None}
-    parts = {"text_model.head.weight", "vision_model.head.probe", "logit_bias"}
-    ours = all(str(name).startswith("towers.model.") for name in names)
-    return ours and {f"towers.model.{part}" for part in parts} <= names
+    return is_model(
+        shapes, own_name, {"text_model.head.weight", "vision_model.head.probe", "logit_bias"}
+    )
 
 
 def _read_tokenizer(tokenizer: str | Path) -> str:

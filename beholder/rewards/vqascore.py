@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
@@ -165,10 +165,6 @@ class VQAScore(EncodedReward):
     @override
     def fitting(self) -> PixelBudget:
         return self.pictures
-
-    @override
-    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        return self.pictures(pixels)
 
     @override
     def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor | Features:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from beholder.rewards import RewardCard
 from beholder.rewards._encoded import EncodedReward
+from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers import Features
 from beholder.types import Scores
 
@@ -19,8 +20,9 @@ class Counted(EncodedReward):
         super().__init__()
         self.encoded = 0
 
-    def preprocess(self, pixels: Tensor) -> Tensor:
-        return pixels / 255 if pixels.dtype == torch.uint8 else pixels
+    @property
+    def fitting(self) -> Preprocess:
+        return Preprocess(size=4, mean=(0,) * 3, std=(1,) * 3, resampling="antialiased")
 
     def encode(self, pixel_values: Tensor) -> Tensor:
         self.encoded += len(pixel_values)

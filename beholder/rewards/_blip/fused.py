@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar, cast
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -83,10 +83,6 @@ class FusedReward(EncodedReward):
     @override
     def fitting(self) -> Preprocess:
         return self._preprocess
-
-    @override
-    def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
-        return self._preprocess(pixels)
 
     @override
     def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor | Features:

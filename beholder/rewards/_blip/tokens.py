@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from beholder.errors import ConfigError, WeightsError
-from beholder.rewards._towers._encoders import as_bytes, as_text
+from beholder.rewards._saved_text import SavedText
 from beholder.rewards._weights import Published, fetch
 
 VOCABULARY = Published(
@@ -24,7 +24,7 @@ VOCABULARY = Published(
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
-class WordPieces(nn.Module):
+class WordPieces(SavedText, nn.Module):
     """Token ids of texts: [CLS], the lower-case word pieces, [SEP].
 
     A special token that somebody typed is read as plain text.
@@ -61,21 +61,13 @@ class WordPieces(nn.Module):
         return ids, real
 
     @override
-    def get_extra_state(self) -> Tensor:
-        return as_bytes(self._saved)
-
-    @override
-    def set_extra_state(self, state: Tensor) -> None:
-        if len(state):
-            self._take(as_text(state))
-
-    def _take(self, vocabulary: str) -> None:
-        ids = {word: at for at, word in enumerate(_pieces(vocabulary))}
+    def _take(self, text: str) -> None:
+        ids = {word: at for at, word in enumerate(_pieces(text))}
         missing = [token for token in _SPECIALS if token not in ids]
         if missing:
             raise ConfigError(f"the vocabulary lacks {', '.join(missing)}; it needs a piece a line")
         self._tokenizer = _tokenizer(ids, self.max_length)
-        self._saved, self._size = vocabulary, len(ids)
+        self._saved, self._size = text, len(ids)
 
 
 def read_vocabulary(tokenizer: str | Path | None, vocab_size: int) -> str:

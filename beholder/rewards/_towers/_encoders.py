@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
+from beholder.rewards._saved_text import SavedText
+from beholder.rewards._saved_text import as_bytes as as_bytes
+from beholder.rewards._saved_text import as_text as as_text
 from beholder.rewards._towers._base import Span
 from beholder.rewards._towers._folding import Folded
 from beholder.rewards._weights import load_exact, read_state
@@ -99,7 +102,7 @@ class ImageEncoder(nn.Module):
         return states.permute(0, 3, 1, 2) if channels_last else states
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(SavedText, nn.Module):
     """Token states of a transformers encoder; its tokenizer is saved beside its weights.
 
     Args:
@@ -126,7 +129,7 @@ class TextEncoder(nn.Module):
         self._saved, self.pad_id = "", 0
         self._tokenizer: Any = None
         if tokenizer is not None:
-            self._take_tokenizer(tokenizer)
+            self._take(tokenizer)
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> TextEncoder:
@@ -174,22 +177,14 @@ class TextEncoder(nn.Module):
         states = states.masked_fill(~real[:, :longest, None], 0)
         return functional.pad(states, (0, 0, 0, ids.shape[1] - longest))
 
-    @override
-    def get_extra_state(self) -> Tensor:
-        return as_bytes(self._saved)
-
-    @override
-    def set_extra_state(self, state: Tensor) -> None:
-        if len(state):
-            self._take_tokenizer(as_text(state))
-
     @property
     def _ready(self) -> Any:
         if self._tokenizer is None:
             raise ConfigError("the text encoder has no tokenizer; give it the option tokenizer")
         return self._tokenizer
 
-    def _take_tokenizer(self, text: str) -> None:
+    @override
+    def _take(self, text: str) -> None:
         from tokenizers import Tokenizer  # noqa: PLC0415
 
         tokenizer = Tokenizer.from_str(text)
@@ -200,17 +195,6 @@ class TextEncoder(nn.Module):
         tokenizer.enable_padding(length=self.max_length, pad_id=pad_id, pad_token=self._pad_token)
         tokenizer.encode_special_tokens = True  # a special that a prompt spells out is plain text
         self._saved, self._tokenizer, self.pad_id = text, tokenizer, int(pad_id)
-
-
-def as_bytes(text: str) -> UInt8[Tensor, " n"]:
-    """A text as a tensor that can be saved beside weights."""
-    data = bytearray(text.encode())
-    return torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0).byte()
-
-
-def as_text(state: UInt8[Tensor, " n"]) -> str:
-    """The text that `as_bytes` packed."""
-    return state.cpu().numpy().tobytes().decode()
 
 
 def load_in_order(module: nn.Module, path: Path) -> None:

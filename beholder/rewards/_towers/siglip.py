@@ -14,16 +14,16 @@ from typing_extensions import override
 
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
+from beholder.rewards._saved_text import SavedText
 from beholder.rewards._towers._base import Features, Span, Towers
 from beholder.rewards._towers._configs import checked_config
-from beholder.rewards._towers._encoders import as_bytes, as_text
 from beholder.rewards._towers.clip import prepare
 
 _PUNCTUATION = frozenset(string.punctuation)
 _HALF = (0.5, 0.5, 0.5)
 
 
-class SiglipTowers(Towers):
+class SiglipTowers(SavedText, Towers):
     """transformers' SigLIP. `model` keeps the names of published weights: `text_model.…`.
 
     A text is read as SigLIP was trained: in small letters, without punctuation, filled up to
@@ -70,7 +70,7 @@ class SiglipTowers(Towers):
         self._saved, self._pad_token, self._pad_id, self._ends_with_pad = "", pad_token, 0, False
         self._tokenizer: Any = None
         if tokenizer is not None:
-            self._take_tokenizer(tokenizer)
+            self._take(tokenizer)
         size = int(config.vision_config.image_size)
         self.preprocess = prepare(size, _HALF, _HALF, {"fit": "squash", **(preprocess or {})})
 
@@ -150,22 +150,14 @@ class SiglipTowers(Towers):
         project = self.model.text_model.head
         return Features(project(features.tokens), project(features.pooled))
 
-    @override
-    def get_extra_state(self) -> Tensor:
-        return as_bytes(self._saved)
-
-    @override
-    def set_extra_state(self, state: Tensor) -> None:
-        if len(state):
-            self._take_tokenizer(as_text(state))
-
     @property
     def _ready(self) -> Any:
         if self._tokenizer is None:
             raise ConfigError("siglip towers have no tokenizer; give them the option tokenizer")
         return self._tokenizer
 
-    def _take_tokenizer(self, text: str) -> None:
+    @override
+    def _take(self, text: str) -> None:
         from tokenizers import Tokenizer  # noqa: PLC0415
 
         try:

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from typing_extensions import override
 
 from beholder.errors import ConfigError, DataError
-from beholder.rewards._towers._encoders import as_bytes, as_text
+from beholder.rewards._saved_text import SavedText
 
 IMAGE = "<|image_pad|>"
 CHAT = (
@@ -48,7 +48,7 @@ class Chats:
         return Chats(self.ids.to(device), self.before, self.places.to(device))
 
 
-class ChatTokenizer(nn.Module):
+class ChatTokenizer(SavedText, nn.Module):
     """Renders chats around a user's text; its tokenizer is saved beside the model's weights.
 
     Args:
@@ -112,13 +112,8 @@ class ChatTokenizer(nn.Module):
         return Chats(ids, before, places)
 
     @override
-    def get_extra_state(self) -> Tensor:
-        return as_bytes(self._saved)
-
-    @override
-    def set_extra_state(self, state: Tensor) -> None:
-        if len(state):
-            self._saved, self._parsed = as_text(state), None
+    def _take(self, text: str) -> None:
+        self._saved, self._parsed = text, None
 
     @property
     def _tokenizer(self) -> Any:

@@ -10,13 +10,12 @@ from typing import Any
 import torch
 
 from beholder.errors import ConfigError, MissingDependencyError
+from beholder.rewards._precision import DTYPES
 from beholder.training._pipeline.probe import denoiser_name
 from beholder.training._pipeline.quiet import quiet
 from beholder.training._pipeline.tiny import tiny_pipeline
 from beholder.training.loop import chosen_precision
 from beholder.training.pipeline import Driver
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def chosen_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -24,9 +23,9 @@ def chosen_dtype(name: str, device: torch.device) -> torch.dtype:
 
     Raises ConfigError for another name, or if the device lacks it.
     """
-    if name not in {"auto", *_DTYPES}:
-        raise ConfigError(f"no dtype named {name!r}; known: auto, {', '.join(_DTYPES)}")
-    return _DTYPES[chosen_precision(name, device)]
+    if name not in {"auto", *DTYPES}:
+        raise ConfigError(f"no dtype named {name!r}; known: auto, {', '.join(DTYPES)}")
+    return DTYPES[chosen_precision(name, device)]
 
 
 def load_pipeline(
