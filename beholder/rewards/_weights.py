@@ -74,6 +74,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     Raises WeightsError if the file is missing, damaged, or holds NaN or infinite weights.
     """
     path = Path(path)
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder; name the weights file in it")
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}")
     state = _read_by_magic(path)

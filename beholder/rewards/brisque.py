@@ -32,6 +32,8 @@ from beholder.types import Scores
 _DATA = Path(__file__).parent / "_data" / "brisque.safetensors"
 _GAMMA = 0.05
 _RHO = -155.845
+_LEAST_SIDE = 14  # at half size the window of 7 pixels still fits
+_SMALL = f"too-small: BRISQUE needs {_LEAST_SIDE} pixels a side"
 _FLAT = "flat: BRISQUE fits densities to contrasts, and this picture has none"
 
 
@@ -92,6 +94,9 @@ class Brisque(Reward):
     def score_prepared(
         self, pixel_values: Float[Tensor, "b c h w"], prompts: Sequence[str]
     ) -> Scores:
+        if min(pixel_values.shape[2:]) < _LEAST_SIDE:
+            nothing = pixel_values.new_full((len(pixel_values),), torch.nan)
+            return Scores(nothing, errors=dict.fromkeys(range(len(nothing)), _SMALL))
         parts = [_features(grey.double()) for grey in portions(pixel_values[:, 0])]
         features, scored = (torch.cat(part) for part in zip(*parts, strict=True))
         values = self.from_features(features)

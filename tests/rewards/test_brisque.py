@@ -84,3 +84,13 @@ def test_ascending_the_gradient_raises_the_score() -> None:
 def test_unknown_options_are_refused() -> None:
     with pytest.raises((ConfigError, TypeError), match="version"):
         beholder.load("brisque", version=2)
+
+
+def test_a_picture_too_small_for_the_window_has_a_reason_and_stops_nobody() -> None:
+    large = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
+    sizes = [(1, 1), (1, 40), (13, 60), (14, 14)]
+    pictures = [large, *(torch.rand(3, *size) for size in sizes)]
+    scores = tiny().score(pictures)
+    assert sorted(scores.errors) == [1, 2, 3]
+    assert all(why.startswith("too-small: BRISQUE needs 14") for why in scores.errors.values())
+    assert scores.total[[0, 4]].isfinite().all()

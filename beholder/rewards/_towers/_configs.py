@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from beholder.errors import ConfigError
 from beholder.rewards._base import take_options
+
+_NO_TOKENS = {"bos_token_id": None, "eos_token_id": None}  # else a small vocabulary warns
 
 
 def checked_config(kind: type[Any], values: Mapping[str, object], where: str) -> dict[str, object]:
@@ -14,10 +17,9 @@ def checked_config(kind: type[Any], values: Mapping[str, object], where: str) ->
 
     Raises ConfigError naming those that it does not know, or whose value it refuses.
     """
-    known = {name for name in vars(kind()) if not name.startswith("_")}
-    given = take_options(values, known | {"projection_dim", "attention_dropout"}, where)
+    given = take_options(values, set(inspect.signature(kind).parameters), where)
     try:
-        kind(**given)
+        kind(**{**_NO_TOKENS, **given})
     except Exception as error:
         reason = next((line.strip() for line in reversed(str(error).splitlines()) if line), "")
         raise ConfigError(f"{where} cannot be {given}: {reason}") from error
