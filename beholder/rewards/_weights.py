@@ -75,7 +75,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if path.is_dir():
-        raise WeightsError(f"{path} is a folder; name the weights file in it")
+        raise WeightsError(f"there is no weights file {path}, but a folder; name the file in it")
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}")
     state = _read_by_magic(path)

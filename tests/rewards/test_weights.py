@@ -331,8 +331,3 @@ def test_an_unfilled_module_draws_no_random_numbers() -> None:
     with unfilled(when=False):
         nn.Linear(30, 30)
     assert not torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_folder_is_no_weights_file(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="is a folder; name the weights file in it"):
-        read_state(tmp_path)
