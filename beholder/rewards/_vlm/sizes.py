@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from beholder.errors import ConfigError
 from beholder.rewards._base import take_options
+from beholder.rewards._towers._configs import checked_names
 
 EMBEDDINGS = "vlm.model.language_model.embed_tokens.weight"
 """Name of the weights that have a row for each token."""
@@ -133,8 +133,7 @@ def _check_names(sizes: Sizes) -> None:
 
     kinds = {"text": library.Qwen2VLTextConfig, "vision": library.Qwen2VLVisionConfig}
     for part, kind in kinds.items():
-        known = set(inspect.signature(cast("Any", kind).__init__).parameters) - {"self"}
-        take_options(sizes[part], known, f"the {part} model")
+        checked_names(kind, sizes[part], f"the {part} model")
 
 
 def _check(config: Any) -> None:
