@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from beholder._published.weights import read_state
 from beholder.errors import ImageError
 from beholder.images import read_images
 from beholder.quickstart.towers import EFFICIENTNET, MINILM, class_names, ridge
 from beholder.rewards import richhf
 from beholder.rewards._towers._encoders import ImageEncoder
-from beholder.rewards._weights import read_state
 
 DIM = 192
 LEVELS = (0, 1, 2, 3)

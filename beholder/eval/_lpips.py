@@ -16,7 +16,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from beholder._downloads import download
+from beholder._published.downloads import download
 from beholder.errors import WeightsError
 
 TRUNK = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"

@@ -14,12 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from beholder._published.weights import read_state
 from beholder.errors import ImageError, MissingDependencyError, WeightsError
 from beholder.images import read_images
 from beholder.rewards import clipscore, mps
 from beholder.rewards._towers import Features
 from beholder.rewards._towers.timm_text import TimmTextTowers, sinusoids
-from beholder.rewards._weights import read_state
 
 DIM = 64
 """Width of the space that the towers share while they are trained."""

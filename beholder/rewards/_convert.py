@@ -13,10 +13,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from beholder._published.weights import OwnName, read_state
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards import load, names
 from beholder.rewards._base import Reward
-from beholder.rewards._weights import CONFIG, OwnName, read_state
+from beholder.rewards._weights import CONFIG
 
 REPORT = "conversion.json"
 

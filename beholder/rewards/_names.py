@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from beholder.rewards._weights import OwnName
+from beholder._published.weights import OwnName
 
 
 def unwrapped(key: str) -> str:

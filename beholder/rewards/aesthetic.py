@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from beholder._downloads import download
+from beholder._published.downloads import download
+from beholder._published.weights import fetch
 from beholder.errors import ConfigError, DataError
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Accuracy, Parity
@@ -24,7 +25,7 @@ from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers import Features
 from beholder.rewards._towers.picture_only import ClipPictures, SiglipPictures
-from beholder.rewards._weights import fetch, load_published, unfilled
+from beholder.rewards._weights import load_published, unfilled
 from beholder.rewards.siglip import PUBLISHED as SIGLIP
 from beholder.rewards.siglip import SO400M
 from beholder.types import Scores

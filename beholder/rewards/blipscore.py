@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch, read_state, renamed
 from beholder.errors import ConfigError
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._blip.encoders import (
@@ -31,14 +32,7 @@ from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Fit, Preprocess
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import Features
-from beholder.rewards._weights import (
-    Published,
-    fetch,
-    load_published,
-    read_state,
-    renamed,
-    unfilled,
-)
+from beholder.rewards._weights import load_published, unfilled
 from beholder.types import Scores
 
 PUBLISHED = Published(

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import Published
 from beholder.errors import ConfigError
 from beholder.rewards._base import RewardCard
 from beholder.rewards._blip.fused import FusedReward, build_fused, is_fused
 from beholder.rewards._blip.fused import own_name as own_name
 from beholder.rewards._card import Parity
-from beholder.rewards._weights import Published
 
 PUBLISHED = {
     "combo": Published("carolineec/CycleReward-Combo", "model.safetensors", "main", None),

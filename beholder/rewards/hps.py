@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch
 from beholder.errors import ConfigError
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Accuracy, Parity
@@ -19,7 +20,7 @@ from beholder.rewards._cosine import CosineReward
 from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._preprocess import CLIP_MEAN, CLIP_STD, Resampling
 from beholder.rewards._towers import Towers, build_towers
-from beholder.rewards._weights import Published, fetch, load_published, unfilled
+from beholder.rewards._weights import load_published, unfilled
 
 _COMMIT = "697403c78157020a1ae59d23f111aa58ced35b0a"
 PUBLISHED = {

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch, renamed
 from beholder.errors import DataError
 from beholder.rewards._base import (
     RewardCard,
@@ -37,7 +38,6 @@ from beholder.rewards._vlm.published import (
 )
 from beholder.rewards._vlm.qwen import Qwen2VL
 from beholder.rewards._vlm.sizes import QWEN2_VL_7B, dtype_named, sized, with_vocabulary
-from beholder.rewards._weights import Published, fetch, renamed
 from beholder.types import Scores
 
 PUBLISHED = Published(

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import Published
 from beholder.rewards._base import RewardCard
 from beholder.rewards._blip.fused import FusedReward, build_fused, is_fused
 from beholder.rewards._blip.fused import own_name as own_name
 from beholder.rewards._card import Accuracy, Parity
-from beholder.rewards._weights import Published
 
 PUBLISHED = Published(
     "THUDM/ImageReward", "ImageReward.pt", "5736be03b2652728fb87788c9797b0570450ab72", None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch
 from beholder.errors import ConfigError, DataError, ImageError
 from beholder.images import ImageSource, read_images
 from beholder.rewards._base import (
@@ -44,7 +45,7 @@ from beholder.rewards._preprocess import Fitting
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import Features, Towers, build_towers
 from beholder.rewards._towers.clip import CLIP_H as CLIP_H
-from beholder.rewards._weights import Published, fetch, load_published, unfilled
+from beholder.rewards._weights import load_published, unfilled
 from beholder.types import ASPECTS, Explanation, Scores
 
 PUBLISHED = Published("RE-N-Y/mpsv1", "model.safetensors", "main", None)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Accuracy, Parity
 from beholder.rewards._cosine import CosineReward
@@ -18,7 +19,7 @@ from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._towers import Towers, build_towers
 from beholder.rewards._towers.clip import CLIP_H
-from beholder.rewards._weights import Published, fetch, load_published, unfilled
+from beholder.rewards._weights import load_published, unfilled
 
 PUBLISHED = Published(
     "yuvalkirstain/PickScore_v1",

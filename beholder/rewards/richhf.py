@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from beholder._page.feedback import PictureFeedback
+from beholder._published.weights import Published, fetch, load_exact, read_state, renamed
 from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.images import ImageSource
 from beholder.rewards._base import Reward, RewardCard, distinct, prompt_fault, take_options
@@ -31,7 +32,6 @@ from beholder.rewards._richhf.words import (
     sequence_loss,
 )
 from beholder.rewards._towers._encoders import TextEncoder
-from beholder.rewards._weights import Published, fetch, load_exact, read_state, renamed
 from beholder.types import MAPS, RATED, Scores, WordLabel
 from beholder.words import word_spans
 

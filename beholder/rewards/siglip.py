@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Parity
@@ -21,7 +22,7 @@ from beholder.rewards._cosine import CosineReward
 from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._towers.siglip import SiglipTowers
-from beholder.rewards._weights import Published, fetch, load_published, unfilled
+from beholder.rewards._weights import load_published, unfilled
 
 _REPO = "google/siglip-so400m-patch14-384"
 _COMMIT = "9fdffc58afc957d1a03a25b10dba0329ab15c2a3"

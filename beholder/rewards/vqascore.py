@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from beholder._published.weights import Published, renamed
 from beholder.errors import ConfigError, DataError
 from beholder.rewards._base import RewardCard, take_options
 from beholder.rewards._card import Parity
@@ -38,7 +39,6 @@ from beholder.rewards._vlm.sizes import (
     sized,
     with_vocabulary,
 )
-from beholder.rewards._weights import Published, renamed
 from beholder.types import Scores
 
 _7B, _2B = "Qwen/Qwen2-VL-7B-Instruct", "Qwen/Qwen2-VL-2B-Instruct"

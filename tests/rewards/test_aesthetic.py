@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import beholder
+from beholder._published.weights import Published, read_state
 from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.rewards import aesthetic
-from beholder.rewards._weights import Published, read_state
 from beholder.rewards.aesthetic import PUBLISHED, Aesthetic, own_name, recognises
 from tests.rewards.contract import check_reward, smooth_pictures
 from tests.rewards.tinies.aesthetic import LAYERS, VIT, config, published_state, tiny

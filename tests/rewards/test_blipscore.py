@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 import beholder
+from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards import blipscore
-from beholder.rewards._weights import Published
 from beholder.rewards.blipscore import BLIPScore, own_name, recognises
 from tests.rewards._blip.published import fill, own_scores, published_scores
 from tests.rewards._blip.small import SIZES, VOCABULARY

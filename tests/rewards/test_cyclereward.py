@@ -7,9 +7,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import beholder
+from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._blip import fused
-from beholder.rewards._weights import Published
 from beholder.rewards.cyclereward import own_name, recognises
 from tests.rewards._blip.published import fill, own_scores, published_scores
 from tests.rewards._blip.small import SIZES, VOCABULARY

@@ -7,9 +7,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import beholder
+from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._towers import build_towers
-from beholder.rewards._weights import Published
 from beholder.rewards.hps import PUBLISHED, VIT_H_14, own_name, recognises
 from tests.rewards.contract import check_reward
 from tests.rewards.tinies.hps import CONFIG, filled, published_keys, published_state, tiny

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import beholder
+from beholder._published.weights import Published, renamed
 from beholder.errors import WeightsError
 from beholder.rewards._cross import CrossModel
-from beholder.rewards._weights import Published, renamed
 from beholder.rewards.mps import CLIP_H, MPS, own_name
 from tests.rewards import tiny_towers
 

@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import beholder
+from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._towers import build_towers
 from beholder.rewards._towers.clip import CLIP_H, clip_tokenizer
-from beholder.rewards._weights import Published
 from beholder.rewards.pickscore import own_name, recognises
 from tests.rewards.contract import check_reward, smooth_pictures
 from tests.rewards.tinies.pickscore import published_keys, published_state, tiny

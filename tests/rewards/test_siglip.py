@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import beholder
+from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._towers.siglip import SiglipTowers
-from beholder.rewards._weights import Published
 from beholder.rewards.siglip import SO400M, own_name, recognises
 from tests.rewards.contract import check_reward, smooth_pictures
 from tests.rewards.tinies.siglip import CONFIG, published_keys, published_state, tiny

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 import beholder
+from beholder._published.weights import Published
 from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.rewards import vqascore
 from beholder.rewards._vlm.chat import CHAT
-from beholder.rewards._weights import Published
 from beholder.rewards.vqascore import VQAScore, own_name, recognises
 from tests.rewards._vlm import tiny_qwen
 from tests.rewards.contract import check_reward

@@ -1,26 +1,19 @@
 import hashlib
 import json
-import pickle
-import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import beholder
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards import Reward, RewardCard
 from beholder.rewards import tiny as tiny_module
-from beholder.rewards._weights import (
-    load_exact,
-    read_state,
-    save_folder,
-    unfilled,
-)
+from beholder.rewards._weights import save_folder, unfilled
 from beholder.rewards.tiny import Tiny
 from beholder.types import Scores
 
@@ -65,123 +58,6 @@ class Vocabulary(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         self.text = bytes(state.tolist()).decode()
-
-
-def test_safetensors_and_torch_files_are_told_apart_by_their_content(tmp_path: Path) -> None:
-    state = {"a.b": torch.randn(2, 3), "c": torch.arange(3)}
-    save_file(state, tmp_path / "one.bin")
-    torch.save(state, tmp_path / "two.safetensors")
-    torch.save(state, tmp_path / "three", _use_new_zipfile_serialization=False)
-    for name in ("one.bin", "two.safetensors", "three"):
-        found = read_state(tmp_path / name)
-        assert set(found) == set(state)
-        assert all(torch.equal(found[key], state[key]) for key in state)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "it is empty"),
-        (b"<!DOCTYPE html><html>", "looks like a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
-        (b"GIF89a\x00\x00\x00", "neither a safetensors nor a torch file"),
-        (b"\xff" * 7 + b"\x00{" + b"x" * 50, "not an intact safetensors file"),
-        (pickle.dumps({"a": 1}, 2), "not an intact file of torch.save"),
-        (b"PK\x03\x04" + b"\x00" * 60, "not an intact file of torch.save"),
-    ],
-)
-def test_a_file_that_holds_no_weights_says_what_it_is(
-    content: bytes, reason: str, tmp_path: Path
-) -> None:
-    (tmp_path / "w.pt").write_bytes(content)
-    with pytest.raises(WeightsError, match=reason):
-        read_state(tmp_path / "w.pt")
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.pt", tmp_path):
-        with pytest.raises(WeightsError, match="there is no weights file"):
-            read_state(path)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_weights_that_are_not_finite_are_refused_by_name(
-    value: float, dtype: torch.dtype, tmp_path: Path
-) -> None:
-    bad = torch.ones(3, 3, dtype=dtype)
-    bad[1, 2] = value
-    state = {"fine": torch.ones(2), "empty": torch.ones(0), "int": torch.arange(2), "bad.w": bad}
-    save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"NaN or infinite weights: bad\.w$"):
-        read_state(tmp_path / "w.safetensors")
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("kind", ["safetensors", "zip", "old", "checkpoint"])
-def test_changed_bytes_give_weights_or_a_weights_error(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "w"
-    layer = nn.Linear(2, 3)
-    if kind == "safetensors":
-        save_file(layer.state_dict(), path)
-    else:
-        saved = {"model": layer.state_dict(), "rest": {1, 2}} if kind == "checkpoint" else layer
-        torch.save(saved, path, _use_new_zipfile_serialization=kind != "old")
-    whole = path.read_bytes()
-    chance = random.Random(kind)
-    for _ in range(150):
-        changed = bytearray(whole)
-        for _ in range(chance.choice([1, 2, 5])):
-            at = chance.randrange(len(changed))
-            changed[at : at + chance.randint(0, 2)] = chance.randbytes(1)
-        path.write_bytes(changed)
-        try:
-            assert read_state(path)
-        except WeightsError as error:
-            assert str(path) in str(error)
-
-
-def test_large_finite_half_precision_weights_are_accepted(tmp_path: Path) -> None:
-    save_file({"a": torch.full((100,), 60_000.0, dtype=torch.float16)}, tmp_path / "w")
-    assert read_state(tmp_path / "w")["a"].sum(dtype=torch.float32) == 6_000_000
-
-
-def test_weights_that_fit_are_copied_and_cast() -> None:
-    layer = nn.Linear(2, 3)
-    state = {"weight": torch.full((3, 2), 1.5, dtype=torch.float16), "bias": torch.zeros(3)}
-    load_exact(layer, state, where="w.pt")
-    assert layer.weight.dtype == torch.float32
-    assert layer.weight.tolist() == [[1.5, 1.5]] * 3
-
-
-def test_every_kind_of_misfit_is_named_and_nothing_is_copied() -> None:
-    layer = nn.Linear(2, 3)
-    before = layer.weight.clone()
-    state = {"weight": torch.ones(3, 2), "bias": torch.ones(4), "extra": torch.ones(1)}
-    with pytest.raises(WeightsError) as caught:
-        load_exact(layer, state, where="w.pt")
-    assert str(caught.value) == (
-        "w.pt does not fit Linear: 1 unexpected: extra; 1 misshapen: bias (4,) instead of (3,)"
-    )
-    assert torch.equal(layer.weight, before)
-    with pytest.raises(WeightsError, match=r"does not fit Linear: 2 missing: weight, bias$"):
-        load_exact(layer, {}, where="w.pt")
-
-
-def test_a_long_list_of_misfits_ends_in_a_count() -> None:
-    state = {f"w{k}": torch.ones(1) for k in range(11)}
-    expected = "11 unexpected: w0, w1, w2, w3, w4, w5, w6, w7 and 3 more"
-    with pytest.raises(WeightsError, match=expected):
-        load_exact(nn.Identity(), state, where="w.pt")
-
-
-def test_ignored_names_may_be_on_either_side() -> None:
-    layer = nn.Linear(2, 3)
-    bias = layer.bias.detach().clone()
-    state = {"weight": torch.ones(3, 2), "a.position_ids": torch.ones(1)}
-    load_exact(layer, state, ignore=["*.position_ids", "bias"], where="w.pt")
-    assert torch.equal(layer.bias, bias)
-    assert layer.weight.sum() == 6
 
 
 def test_a_saved_folder_holds_config_and_weights_alone(tmp_path: Path) -> None:

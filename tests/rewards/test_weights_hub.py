@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import beholder
+from beholder._published.weights import Published, fetch
 from beholder.errors import WeightsError
 from beholder.rewards import Reward
 from beholder.rewards import tiny as tiny_module
-from beholder.rewards._weights import Published, fetch, push
+from beholder.rewards._weights import push
 
 COMMIT = "a" * 40
 PUBLISHED = Published("beholder/none", "w.bin", "main", hashlib.sha256(b"weights").hexdigest())
@@ -153,7 +154,7 @@ def test_a_download_that_breaks_off_is_tried_again(tmp_path: Path, endpoint: str
     home = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": endpoint}
     environment = {**os.environ, **home, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     code = (
-        "from beholder.rewards._weights import Published, fetch\n"
+        "from beholder._published.weights import Published, fetch\n"
         f"print(fetch(Published('beholder/none', 'w.bin', '{COMMIT}', '{BrokenHub.sha256}')))"
     )
     done = subprocess.run(

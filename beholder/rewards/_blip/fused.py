@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch
 from beholder.errors import ConfigError
 from beholder.rewards._base import take_options
 from beholder.rewards._blip.encoders import (
@@ -27,7 +28,7 @@ from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers import Features
-from beholder.rewards._weights import Published, fetch, load_published, unfilled
+from beholder.rewards._weights import load_published, unfilled
 from beholder.types import Scores
 
 HEAD = (1024, 128, 64, 16)

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import Published, fetch
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._saved_text import SavedText
-from beholder.rewards._weights import Published, fetch
 
 VOCABULARY = Published(
     "google-bert/bert-base-uncased",

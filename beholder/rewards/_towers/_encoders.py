@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from beholder._published.weights import load_exact, read_state
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
 from beholder.rewards._saved_text import SavedText
@@ -21,7 +22,6 @@ from beholder.rewards._saved_text import as_bytes as as_bytes
 from beholder.rewards._saved_text import as_text as as_text
 from beholder.rewards._towers._base import Span
 from beholder.rewards._towers._folding import Folded
-from beholder.rewards._weights import load_exact, read_state
 
 
 class ImageEncoder(nn.Module):

@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import load_exact, read_state
 from beholder.errors import ConfigError
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers._pooled import knows_image, open_clip_image
 from beholder.rewards._towers.open_clip import OpenClipTowers
-from beholder.rewards._weights import load_exact, read_state
 
 
 class ClipPictures(nn.Module):

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from beholder._published.weights import read_state
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
 from beholder.rewards._towers import _encoders
 from beholder.rewards._towers._base import Features, Span, Towers
 from beholder.rewards._towers.clip import prepare
-from beholder.rewards._weights import read_state
 
 
 class TimmTextTowers(Towers):

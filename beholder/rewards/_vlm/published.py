@@ -11,10 +11,10 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
+from beholder._published.weights import Published, fetch, load_exact, read_state
 from beholder.errors import WeightsError
 from beholder.rewards._base import Reward
 from beholder.rewards._vlm.sizes import EMBEDDINGS
-from beholder.rewards._weights import Published, fetch, load_exact, read_state
 
 _R = TypeVar("_R", bound=Reward)
 _EXTRA = "_extra_state"

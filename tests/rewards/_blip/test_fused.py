@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import beholder
+from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._blip import fused
 from beholder.rewards._blip.fused import is_fused, own_name
-from beholder.rewards._weights import Published
 from tests.rewards._blip.small import HEAD, SIZES, VOCABULARY
 
 REPOS = {"imagereward": "imagereward", "cyclereward": "cyclereward-combo"}

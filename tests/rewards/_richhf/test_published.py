@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from beholder._published.weights import renamed
 from beholder.errors import WeightsError
 from beholder.rewards._richhf.published import own_name, recognises
-from beholder.rewards._weights import renamed
 
 KEYS = {
     "vit.embeddings.cls_token": "vision.vit.embeddings.cls_token",

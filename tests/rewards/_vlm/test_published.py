@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from beholder._published.weights import Published
 from beholder.errors import WeightsError
 from beholder.rewards._vlm import published
 from beholder.rewards._vlm.published import (
@@ -15,7 +16,6 @@ from beholder.rewards._vlm.published import (
     read_tokenizer,
     unfilled,
 )
-from beholder.rewards._weights import Published
 from tests.rewards._vlm import tiny_qwen
 from tests.rewards.tinies import hpsv3
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 import beholder
+from beholder._published.weights import renamed
 from beholder.rewards._vlm.published import fill
-from beholder.rewards._weights import renamed
 from beholder.rewards.vqascore import VQAScore, own_name
 from tests.rewards._vlm import tiny_qwen
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import nn
 
+from beholder._published.torchfile import read_torch
 from beholder.errors import WeightsError
-from beholder.rewards._torchfile import read_torch
 
 FORMATS = [True, False]
 LAION = Path(__file__).parents[3] / "shared" / "data" / "laion"
@@ -155,7 +155,7 @@ def test_a_module_that_contains_itself_is_refused(tmp_path: Path) -> None:
 def test_a_module_of_two_to_the_fortieth_parts_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("beholder.rewards._torchfile.MAX_PARTS", 1000)
+    monkeypatch.setattr("beholder._published.torchfile.MAX_PARTS", 1000)
     node: nn.Module = nn.Linear(1, 1)
     for _ in range(40):
         parent = nn.Module()
@@ -250,7 +250,7 @@ def test_a_container_that_lies_is_refused(
 def test_a_pickle_bomb_is_refused_before_it_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("beholder.rewards._torchfile.MAX_PICKLE_BYTES", 1000)
+    monkeypatch.setattr("beholder._published.torchfile.MAX_PICKLE_BYTES", 1000)
     write(tmp_path / "w.pt", {"w": b"\x00" * 10_000}, {}, zipfile.ZIP_DEFLATED)
     with pytest.raises(WeightsError, match="larger than 1000 bytes"):
         read_torch(tmp_path / "w.pt")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from beholder.rewards._unpickle import Call, read_pickle
+from beholder._published.unpickle import Call, read_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -165,7 +165,7 @@ def test_a_broken_or_huge_pickle_says_what_is_wrong(data: bytes, reason: str) ->
 
 
 def test_a_pickle_of_too_many_steps_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beholder.rewards._unpickle.MAX_OPCODES", 100)
+    monkeypatch.setattr("beholder._published.unpickle.MAX_OPCODES", 100)
     assert read(b"N" * 99 + b".") is None
     with pytest.raises(ValueError, match="more than 100 opcodes"):
         read(b"N" * 100 + b".")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from beholder._downloads import download
+from beholder._published.downloads import download
 from beholder.errors import WeightsError
 
 ADDRESS = "https://example.org/commit/head.pth"
@@ -31,6 +31,7 @@ def test_a_file_is_fetched_once_and_checked_each_time(online: list[str]) -> None
     assert path.name == "head.pth"
     assert path.read_bytes() == b"weights"
     assert download(ADDRESS, None) == path
+    assert download(ADDRESS, SHA256[:8]) == path
     assert online == [ADDRESS]
     path.write_bytes(b"weight$")
     with pytest.raises(WeightsError, match="damaged or was changed"):

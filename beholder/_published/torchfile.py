@@ -13,8 +13,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
+from beholder._published.unpickle import Call, Name, read_pickle, sequence
 from beholder.errors import WeightsError
-from beholder.rewards._unpickle import Call, Name, read_pickle, sequence
 
 MAX_PICKLE_BYTES = 64 * 2**20
 """The pickle of a module of 1,000 layers takes 2 MiB; its weights lie outside it."""

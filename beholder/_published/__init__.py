@@ -1,0 +1,1 @@
+"""Files of weights that others published: fetched, checked, read without executing anything."""
