@@ -57,7 +57,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-ImageSource = str | os.PathLike[str] | bytes | Image.Image | Array | Tensor
+ImageSource = str | os.PathLike[str] | bytes | Image.Image | Array | Tensor | ImageError
 """What counts as one picture; `read_image` says how each is read."""
 
 _DECODER_FAULTS: tuple[type[Exception], ...] = (
@@ -122,7 +122,7 @@ def as_list(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
     """
     if isinstance(images, Tensor | np.ndarray):
         return list(images) if images.ndim == 4 else [images]
-    if isinstance(images, str | os.PathLike | bytes | Image.Image):
+    if isinstance(images, str | os.PathLike | bytes | Image.Image | ImageError):
         return [images]
     if isinstance(images, Sequence):
         return list(cast("Sequence[ImageSource]", images))
@@ -217,7 +217,8 @@ def read_image(source: ImageSource, *, alpha: Alpha = "white", limits: Limits = 
     Args:
         source: a path; encoded bytes; a PIL image; an array (h, w) or (h, w, 1 | 3 | 4); or a
             tensor (1 | 3 | 4, h, w), which stays on its device and keeps its gradient. Arrays
-            and tensors are uint8, uint16 (scaled, not clipped), bool or float in [0, 1].
+            and tensors are uint8, uint16 (scaled, not clipped), bool or float in [0, 1]. An
+            ImageError stands for a picture that is known to be unreadable, and is raised.
         alpha: what shows behind transparent pixels.
         limits: the largest picture that is read.
 
@@ -226,6 +227,8 @@ def read_image(source: ImageSource, *, alpha: Alpha = "white", limits: Limits = 
         ConfigError: if `alpha` is unknown.
     """
     _check_alpha(alpha)
+    if isinstance(source, ImageError):
+        raise ImageError(source.code, str(source))
     try:
         return _decode(source, alpha, limits)
     except ImageError as error:

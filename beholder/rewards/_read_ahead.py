@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from beholder._ahead import AHEAD_BYTES, ahead
 from beholder.errors import ImageError
 from beholder.images import Alpha, ImageSource, read_each
 from beholder.inputs import Row
 from beholder.rewards._base import shrunk
 from beholder.rewards._preprocess import Fitting
 
-READ_AHEAD_BYTES = 512 * 2**20
+READ_AHEAD_BYTES = AHEAD_BYTES
 """Decoded pictures that wait for the model take about this much memory at most."""
 
 
@@ -44,26 +42,11 @@ def decoded(
 
     `fittings` maps each reward to what may shrink its pictures; a picture is decoded once for all.
     """
-    threads = min(16, os.cpu_count() or 1)
-    waiting: deque[tuple[Task, Future[Views | ImageError]]] = deque()
-    ahead = batch_size + threads
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    try:
-        for task in tasks:
-            wanted = {fittings[name] for name in task.rewards}
-            waiting.append((task, pool.submit(_decode, task.row.image, alpha, wanted)))
-            while len(waiting) > ahead:
-                done, future = waiting.popleft()
-                picture = future.result()
-                ahead = _ahead(picture, batch_size, threads)
-                yield done, picture
-        yield from ((done, future.result()) for done, future in waiting)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
+    def work(task: Task) -> Views | ImageError:
+        return _decode(task.row.image, alpha, {fittings[name] for name in task.rewards})
 
-def _ahead(picture: Views | ImageError, batch_size: int, threads: int) -> int:
-    return min(batch_size + threads, max(threads, READ_AHEAD_BYTES // max(1, _bytes(picture))))
+    return ahead(work, tasks, most=batch_size, size=_bytes, memory=READ_AHEAD_BYTES)
 
 
 def _bytes(picture: Views | ImageError) -> int:
