@@ -36,7 +36,7 @@ layers: $(VENV)/.dev  ## import-linter: who may import what
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev  ## every test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 $(SERVER)/.$(LABEL_STUDIO):
 	$(PYTHON) -m venv $(SERVER)

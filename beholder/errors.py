@@ -13,8 +13,8 @@ class DataError(BeholderError, ValueError):
     """A record, picture or tensor breaks the contract of the function that it was given to."""
 
 
-class ImageError(DataError):
-    """One picture cannot be read.
+class ItemError(DataError):
+    """One picture or video cannot be used; the others can.
 
     Attributes:
         code: a short stable word such as "truncated" or "too-large", for counting failures.
@@ -23,6 +23,14 @@ class ImageError(DataError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ImageError(ItemError):
+    """One picture cannot be read."""
+
+
+class VideoError(ItemError):
+    """One video cannot be read, or gives no clip."""
 
 
 class WeightsError(BeholderError, ValueError):

@@ -9,23 +9,30 @@ Sources, by `read_inputs`:
 - a manifest: `.csv`, `.tsv`, `.jsonl` or `.parquet` with a picture column and, for rewards that
   need one, a prompt column (`ALIASES` lists their names); paths are relative to the manifest;
 - a data set: a folder written by `Dataset.save_to_disk`, a folder of parquet files, or a loaded
-  `datasets.Dataset`, with pictures embedded or by path.
+  `datasets.Dataset`, with pictures embedded or by path;
+- a `.zip` of pictures; a `.tar` such as webdataset's shards, with `.txt`, `.json` and `.cls` files
+  beside the pictures (`beholder._archives`); a `.npz` or `.npy` of pictures (n, h, w, 3), such as
+  ADM's samples (`beholder._picture_arrays`). They are read without unpacking. Several by a glob or
+  by braces, `"shards-{000..003}.tar"`, or as a folder without pictures that holds archives.
 
-A row's key is the manifest's `key`, or else the picture's path relative to the folder or manifest;
-a path that a manifest repeats gets "#2", "#3", ... Every further column is kept.
+A row's key is the manifest's `key`, or else the picture's path relative to the folder, manifest or
+archive, after the archive's name if there are several; pictures of an array are "row 0", "row 1",
+... A path that is repeated gets "#2", "#3", ... Every further column is kept.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from beholder._archives import ARCHIVES, PackedPictures, expanded, packed_pictures
+from beholder._picture_arrays import ARRAYS, ArrayPictures, array_pictures
+from beholder._picture_names import HEAD, is_picture_name
 from beholder._prompt_files import prompts_for
 from beholder._records import (
     ALIASES,
@@ -38,11 +45,6 @@ from beholder._records import (
 from beholder.errors import DataError
 from beholder.images import ImageSource
 
-SUFFIX = re.compile(
-    r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|gif|bmp|dib|tiff?|avif|hei[cf]|jxl|jp2|p[gp]m|tga|ico)", re.I
-)
-"""Files that are rows even if they cannot be read; a format that is refused says so in its row."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -52,8 +54,9 @@ class Row:
         key: names the row in the table; unique.
         image: what is decoded; None if the manifest names no picture, which is an error of the row.
         prompt: None if there is none.
-        name: what the table says of the picture: its absolute path, or "data set#row".
-        extra: further columns of the manifest.
+        name: what the table says of the picture: its absolute path, "data set#row", or
+            "archive/member".
+        extra: further columns of the manifest or archive.
     """
 
     key: str
@@ -104,12 +107,12 @@ def read_inputs(
     """The pictures and prompts of a source; see the top of this file for what a source may be.
 
     Args:
-        source: folder, glob, picture, manifest, or data set.
+        source: folder, glob, picture, manifest, data set, or archive.
         prompts: for pictures that bring none: a `.txt` with one prompt a line in the pictures'
             order, or a manifest or `.json` object that maps file names to prompts.
 
     Raises:
-        DataError: if there is nothing to score, or the manifest or prompts are malformed.
+        DataError: if there is nothing to score, or the manifest, archive or prompts are malformed.
     """
     if not isinstance(source, (str, os.PathLike)):
         return _without(prompts, _dataset(source, "data set", Path.cwd()))
@@ -119,10 +122,18 @@ def read_inputs(
     if path.suffix.lower() in MANIFESTS and path.exists():
         return _without(prompts, _manifest(manifest_records(path), path.parent, path.name))
     if path.exists():
-        return _pictures(lambda: iter([path]), path.parent, prompts)
-    if glob.has_magic(str(source)):
+        return _file(path, prompts)
+    if glob.has_magic(str(source)) or (_is_packed(path) and "{" in path.name):
         return _glob(str(source), prompts)
-    raise DataError(f"{source} does not exist; give a folder, picture, glob, manifest or data set")
+    raise DataError(
+        f"{source} does not exist; give a folder, picture, glob, manifest, data set or archive"
+    )
+
+
+def _file(path: Path, prompts: str | os.PathLike[str] | None) -> Inputs:
+    if _is_packed(path):
+        return _packed([path], path.name, prompts)
+    return _pictures(lambda: iter([path]), path.parent, prompts)
 
 
 def _folder(path: Path, prompts: str | os.PathLike[str] | None) -> Inputs:
@@ -135,7 +146,14 @@ def _folder(path: Path, prompts: str | os.PathLike[str] | None) -> Inputs:
         return _without(prompts, _dataset(load_from_disk(str(path)), path.name, path.parent))
     if next(_walk(path), None) is None and (files := sorted(path.rglob("*.parquet"))):
         return _without(prompts, _manifest(parquet_records(files), path, path.name))
+    if next(_walk(path), None) is None and (files := _archives_in(path)):
+        return _packed(files, path.name, prompts)
     return _pictures(lambda: _walk(path), path, prompts)
+
+
+def _archives_in(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in ARCHIVES)
+    return sorted(path for path in found if path.is_file())
 
 
 def _without(prompts: str | os.PathLike[str] | None, inputs: Inputs) -> Inputs:
@@ -148,6 +166,8 @@ def _without(prompts: str | os.PathLike[str] | None, inputs: Inputs) -> Inputs:
 
 
 def _glob(pattern: str, prompts: str | os.PathLike[str] | None) -> Inputs:
+    if _is_packed(Path(pattern)):
+        return _packed(expanded(pattern), pattern, prompts)
     fixed = pattern[: min(pattern.index(c) for c in "*?[" if c in pattern)]
     root = Path(os.path.dirname(fixed) or ".")  # noqa: PTH120  (Path drops a trailing slash)
 
@@ -180,6 +200,39 @@ def _pictures(
     return Inputs(str(root), has_prompts, rows, count)
 
 
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() in (*ARCHIVES, *ARRAYS)
+
+
+def _open_packed(path: Path) -> PackedPictures | ArrayPictures:
+    if not path.is_file():  # a pipe would make everybody wait
+        raise DataError(f"{path} is no regular file")
+    return array_pictures(path) if path.suffix.lower() in ARRAYS else packed_pictures(path)
+
+
+def _packed(paths: Sequence[Path], source: str, prompts: str | os.PathLike[str] | None) -> Inputs:
+    archives = [_open_packed(path) for path in paths]
+    root = os.path.commonpath([path.absolute().parent for path in paths])
+
+    def count() -> int:
+        return sum(archive.count for archive in archives)
+
+    if count() == 0:
+        raise DataError(f"there is no picture in {source}")
+    prompt_of = None if prompts is None else prompts_for(prompts, count)
+
+    def rows() -> Iterator[Row]:
+        members = ((archive.path, member) for archive in archives for member in archive)
+        for number, (path, member) in enumerate(members):
+            name = f"{Path(os.path.relpath(path, root)).as_posix()}/{member.key}"
+            prompt = prompt_of(number, member.key, Path(member.key)) if prompt_of else member.prompt
+            key = name if len(archives) > 1 else member.key
+            yield Row(key=key, image=member.image, prompt=prompt, name=name, extra=member.extra)
+
+    has_prompts = prompts is not None or next(rows()).prompt is not None
+    return Inputs(source, has_prompts, rows, count)
+
+
 def _walk(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -190,20 +243,17 @@ def is_picture(path: Path) -> bool:
     """Whether a file's suffix or first bytes say that it is a picture; hidden files are not."""
     if path.name.startswith(".") or path.is_dir():
         return False
-    return SUFFIX.fullmatch(path.suffix) is not None or (path.is_file() and _begins_like_one(path))
+    return is_picture_name(path.name, lambda: _head(path))
 
 
-def _begins_like_one(path: Path) -> bool:
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            return file.read(HEAD)
     except OSError:
-        return False
-    return (
-        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF87a", b"GIF89a"))
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or (head[:2] == b"BM" and head[6:10] == bytes(4))
-    )
+        return b""
 
 
 def _dataset(dataset: LoadedDataset, name: str, root: Path) -> Inputs:

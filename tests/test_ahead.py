@@ -19,8 +19,9 @@ def test_no_more_items_are_taken_than_may_wait(size: int, most_taken: int) -> No
 
     def items() -> Iterator[int]:
         nonlocal taken
-        for taken in range(1, 101):
-            yield taken
+        for number in range(1, 101):
+            taken = number
+            yield number
 
     made = ahead(lambda n: n, items(), most=4, size=lambda _: size, threads=2, memory=2**20)
     for count in range(1, 20):

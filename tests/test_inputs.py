@@ -13,6 +13,8 @@ from PIL import Image
 
 from beholder.errors import DataError
 from beholder.inputs import is_picture, read_inputs
+from tests.archives import encoded as encoded_grey
+from tests.archives import write_archive, write_tar, write_zip
 
 
 def picture(path: Path, level: int = 100) -> Path:
@@ -140,3 +142,68 @@ def test_a_name_that_is_not_unicode_is_a_row(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(b"")
     assert [row.key for row in read_inputs(tmp_path)] == ["a.png", "\udcff.png"]
+
+
+@pytest.mark.parametrize("kind", [".zip", ".tar"])
+def test_an_archive_gives_the_rows_of_its_folder(tmp_path: Path, kind: str) -> None:
+    for name in ["b.png", "a.png", "sub/a.png"]:
+        picture(tmp_path / "folder" / name)
+        (tmp_path / "folder" / name).with_suffix(".txt").write_text(f"prompt of {name}")
+    files = {
+        path.relative_to(tmp_path / "folder").as_posix(): path.read_bytes()
+        for path in (tmp_path / "folder").rglob("*.*")
+    }
+    packed = read_inputs(write_archive(tmp_path / f"x{kind}", files))
+    plain = list(read_inputs(tmp_path / "folder"))
+    assert [(r.key, r.prompt) for r in packed] == [(r.key, r.prompt) for r in plain]
+    assert [r.image for r in packed] == [Path(r.name).read_bytes() for r in plain]
+    assert next(iter(packed)).name == f"x{kind}/a.png"
+    assert packed.has_prompts
+    assert len(packed) == 3
+    assert packed.source == f"x{kind}"
+
+
+def test_several_archives_are_one_source(tmp_path: Path) -> None:
+    for number in range(3):
+        write_tar(tmp_path / f"s-{number:03}.tar", {"0.jpg": encoded_grey(), "1.jpg": b"broken"})
+    keys = ["s-000.tar/0.jpg", "s-000.tar/1.jpg", "s-001.tar/0.jpg", "s-001.tar/1.jpg"]
+    assert [r.key for r in read_inputs(f"{tmp_path}/s-{{000..001}}.tar")] == keys
+    assert [r.name for r in read_inputs(f"{tmp_path}/s-00[01].tar")] == keys
+    assert len(read_inputs(tmp_path)) == 6
+    (tmp_path / "deep").mkdir()
+    write_zip(tmp_path / "deep/a.zip", {"0.jpg": encoded_grey()})
+    assert [r.key for r in read_inputs(f"{tmp_path}/**/*.zip")] == ["0.jpg"]
+    assert next(iter(read_inputs(tmp_path))).key == "deep/a.zip/0.jpg"
+
+
+def test_prompts_may_be_given_for_an_archive(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"x/1.png": encoded_grey(), "x/2.png": encoded_grey()})
+    (tmp_path / "lines.txt").write_text("one\ntwo\n")
+    (tmp_path / "names.json").write_text('{"2.png": "two", "x/1.png": "one"}')
+    for prompts in ("lines.txt", "names.json"):
+        inputs = read_inputs(path, tmp_path / prompts)
+        assert [row.prompt for row in inputs] == ["one", "two"]
+        assert inputs.has_prompts
+    assert not read_inputs(path).has_prompts
+
+
+def test_arrays_are_rows_with_their_labels(tmp_path: Path) -> None:
+    images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    np.savez(tmp_path / "samples.npz", images, np.array([7, 9]))
+    rows = list(read_inputs(tmp_path / "samples.npz"))
+    assert [row.key for row in rows] == ["row 0", "row 1"]
+    assert [row.name for row in rows] == ["samples.npz/row 0", "samples.npz/row 1"]
+    assert [row.extra for row in rows] == [{"label": 7}, {"label": 9}]
+    np.testing.assert_array_equal(np.stack([row.image for row in rows]), images)  # type: ignore[misc]
+
+
+def test_archives_without_pictures_say_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no picture in a\.zip"):
+        read_inputs(write_zip(tmp_path / "a.zip", {"a.txt": b"x"}))
+    with pytest.raises(DataError, match="does not exist"):
+        read_inputs(tmp_path / "b.zip")
+    with pytest.raises(DataError, match="there is no"):
+        read_inputs(f"{tmp_path}/b-*.zip")
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(DataError, match=r"pipe\.zip is no regular file"):
+        read_inputs(tmp_path / "pipe.zip")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from beholder.tables import ScoreTable
+from tests.archives import write_zip
 from tests.odd_pictures import write_odd_pictures
 from tests.shell import Shell
 
@@ -56,6 +57,26 @@ def test_every_odd_or_broken_picture_has_its_row(tmp_path: Path, shell: Shell) -
         if picture.code is not None:
             assert str(row["tiny.error"]).partition(":")[0] == picture.code, picture.name
     assert summary["failed"] == sum(not p.must_score for p in pictures)
+
+
+def test_an_archive_is_scored_as_its_folder_is(tmp_path: Path, shell: Shell) -> None:
+    write_pictures(tmp_path / "p", ["a.png", "b.png"])
+    files = {path.name: path.read_bytes() for path in (tmp_path / "p").iterdir()}
+    files |= {"a.txt": b"a cat", "b.txt": b"a dog", "c.png": b"cut"}
+    write_zip(tmp_path / "x.zip", files)
+    for name, data in files.items():
+        (tmp_path / "p" / name).write_bytes(data)
+    for source in ("p", "x.zip"):
+        summary = shell.json(
+            "score", tmp_path / source, "-r", "tiny", "-o", tmp_path / f"s-{source}", code=3
+        )
+        assert (summary["rows"], summary["failed"]) == (3, 1)
+    packed, plain = (list(ScoreTable(tmp_path / f"s-{s}").rows()) for s in ("x.zip", "p"))
+    assert [r | {"image": ""} for r in packed] == [
+        r | {"image": "", "tiny.error": p["tiny.error"]} for r, p in zip(plain, packed, strict=True)
+    ]
+    assert [row["image"] for row in packed] == ["x.zip/a.png", "x.zip/b.png", "x.zip/c.png"]
+    assert str(packed[2]["tiny.error"]).startswith("format: ")
 
 
 def test_a_second_score_has_nothing_to_do(checkpoints: Path, scores: Path, shell: Shell) -> None:
