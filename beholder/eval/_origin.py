@@ -1,0 +1,84 @@
+"""What made a set of features: figures compare only where this is the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from beholder.errors import DataError
+
+UNKNOWN = "unknown"
+"""What a file of somebody else does not say of its features."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Everything that decides what the features of a picture or clip are.
+
+    Attributes:
+        extractor: the network, such as "inception-2015-12-05".
+        weights: the first 16 digits of the sha256 of its weights, by `weights_id`.
+        layer: whose values they are, such as "2048".
+        resize: how pictures came to its size, such as "tf1".
+        decode: how files became pixels, such as "alpha=white".
+        clips: how frames were taken from videos; "" for pictures.
+    """
+
+    extractor: str
+    weights: str
+    layer: str
+    resize: str
+    decode: str
+    clips: str = ""
+
+    def differences(self, other: Origin) -> dict[str, tuple[str, str]]:
+        """The fields that differ, with both values; an unknown one differs from a known one."""
+        return {
+            f.name: (mine, theirs)
+            for f in fields(self)
+            if (mine := getattr(self, f.name)) != (theirs := getattr(other, f.name))
+        }
+
+    def as_dict(self) -> dict[str, str]:
+        """The same as plain JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Origin:
+        """The origin that `as_dict` wrote; what is missing is unknown."""
+        return cls(**{f.name: str(values.get(f.name, _absent(f.name))) for f in fields(cls)})
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that differ where any field does."""
+        text = "\n".join(f"{name}={value}" for name, value in self.as_dict().items())
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check_same(first: Origin, second: Origin, *, assumed: bool = False) -> None:
+    """Refuse to compare features of two origins.
+
+    With `assumed` the fields that one side does not know are taken to agree.
+    Raises DataError naming every field that differs, with both values.
+    """
+    found = {
+        name: pair
+        for name, pair in first.differences(second).items()
+        if not (assumed and UNKNOWN in pair)
+    }
+    if found:
+        listed = "; ".join(f"{name}: {mine} and {theirs}" for name, (mine, theirs) in found.items())
+        unknown = any(UNKNOWN in pair for pair in found.values())
+        raise DataError(
+            f"the two sides were not made alike ({listed}), so their distance means nothing; "
+            + (
+                "say --assume-protocol if you know that they agree"
+                if unknown
+                else "measure both by one protocol"
+            )
+        )
+
+
+def _absent(name: str) -> str:
+    return "" if name == "clips" else UNKNOWN
