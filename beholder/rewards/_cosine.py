@@ -46,17 +46,26 @@ class CosineReward(EncodedReward):
         return self.towers.preprocess
 
     @override
-    def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor | Features:
+    def encode(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Tensor:
         return self.towers.pooled_image(pixel_values)
 
     @override
     def score_encoded(self, encoded: Tensor | Features, prompts: Sequence[str]) -> Scores:
-        images = cast("Tensor", encoded)
+        return Scores(self.from_cosine(_cosine(cast("Tensor", encoded), self._states(prompts))))
+
+    def prompt_features(self, prompts: Sequence[str]) -> Float[Tensor, "n d"]:
+        """The vectors of prompts, `prefix` before each, of length 1, at least in float32.
+
+        A dot product of two is the cosine of the texts, as RefCLIPScore compares them.
+        """
+        return functional.normalize(at_least_float32(self._states(prompts)), dim=-1)
+
+    def _states(self, prompts: Sequence[str]) -> Float[Tensor, "n d"]:
         texts = [self.prefix + prompt for prompt in prompts]
         (states,) = self._texts.states(
             texts, self.towers, lambda missing: (self.towers.pooled_text(missing),)
         )
-        return Scores(self.from_cosine(_cosine(images, states)))
+        return states
 
     def forward_features(self, pixel_values: Tensor, input_ids: Tensor) -> Float[Tensor, " b"]:
         """One score a row from prepared inputs: `pixel_values` (b, 3, s, s), `input_ids` (b, l)."""

@@ -54,3 +54,18 @@ def test_a_picture_is_encoded_once_for_all_its_prompts() -> None:
     assert rows == [1]
     alone = [reward.score([picture], [text]).total for text in ("a cat", "a dog", "a cube")]
     torch.testing.assert_close(scores, torch.cat(alone), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_prompt_features_are_what_pictures_are_compared_with() -> None:
+    reward = tiny()
+    values = torch.randn(4, 3, 64, 64)
+    features = reward.prompt_features(TEXTS)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(features[0], features[1])
+    cosine = functional.cosine_similarity(reward.encode(values), features)
+    torch.testing.assert_close(
+        reward.from_cosine(cosine), reward.score_prepared(values, TEXTS).total
+    )
+    (prefixed,) = reward.towers.pooled_text([reward.prefix + "a red cube"])
+    torch.testing.assert_close(features[2], functional.normalize(prefixed, dim=0))
