@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from beholder.eval.measuring import measure as measure
     from beholder.rewards import Reward as Reward
     from beholder.rewards import RewardCard as RewardCard
     from beholder.rewards import load as load
@@ -33,6 +34,7 @@ _HOME = {
     "Scores": "beholder.types",
     "WordLabel": "beholder.types",
     "load": "beholder.rewards",
+    "measure": "beholder.eval.measuring",
     "names": "beholder.rewards",
     "score": "beholder.rewards.scoring",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from beholder import __version__, _pipelines
+from beholder import __version__, _cost, _measure, _pipelines
 from beholder import _rewards as reward_verbs
 from beholder import _summaries as summaries
 from beholder import _terminal as terminal
@@ -380,8 +380,8 @@ def train(
     terminal.say(str(folder))
 
 
-_pipelines.register(app)
-reward_verbs.register(app)
+for verbs in (_pipelines, reward_verbs, _measure, _cost):
+    verbs.register(app)
 
 if __name__ == "__main__":
     main()

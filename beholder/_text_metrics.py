@@ -1,0 +1,135 @@
+"""Metrics of how well pictures and videos show what their prompts say, made with rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from beholder._text_parts import DRAWS, Asked, TextRun, part_of
+from beholder.errors import DataError
+from beholder.eval.extraction import Failure
+from beholder.eval.measuring import Comparison, versions
+from beholder.eval.sides import SideSummary
+
+if TYPE_CHECKING:
+    from beholder.inputs import Inputs
+
+T = TypeVar("T")
+_CHUNK = 256  # rows that are read, scored and forgotten together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextMetric:
+    """A metric of pictures or videos and their prompts.
+
+    Attributes:
+        title, definition: as a metric of features has them.
+        reward: what `beholder.load` gives the vectors or scores by.
+        takes: "pictures" or "videos".
+        settings: of the formula, with their defaults; any other one is an option of the reward.
+        loading: options of the reward that the metric is defined with.
+    """
+
+    title: str
+    definition: str
+    reward: str
+    takes: Literal["pictures", "videos"] = "pictures"
+    settings: Mapping[str, object] = field(default_factory=dict)
+    loading: Mapping[str, object] = field(default_factory=dict)
+
+
+_BARE: dict[str, object] = {"protocol": "torchmetrics"}  # nothing stands before the prompt
+METRICS: Mapping[str, TextMetric] = {
+    "clipscore": TextMetric(
+        title="CLIPScore",
+        definition="2.5 max(cos, 0) of picture and prompt, then the mean (Hessel et al., 2021); "
+        "rule=torchmetrics: 100 times the mean cosine, cut off at 0 after the mean",
+        reward="clipscore",
+        settings={"rule": "hessel", **DRAWS},
+    ),
+    "refclipscore": TextMetric(
+        title="RefCLIPScore",
+        definition="harmonic mean of CLIPScore and the best cosine of the prompt and its "
+        "references (Hessel et al., 2021), which the manifest's column references holds",
+        reward="clipscore",
+        settings=DRAWS,
+    ),
+    "itm": TextMetric(
+        title="BLIP image-text matching",
+        definition="mean probability by BLIP that picture and prompt match (Li et al., 2022)",
+        reward="blipscore",
+        settings=DRAWS,
+        loading={"mode": "itm"},
+    ),
+    "clipsim": TextMetric(
+        title="CLIP similarity of videos",
+        definition="mean cosine of frames and prompt over frames, then over videos "
+        "(Wu et al., GODIVA, 2021)",
+        reward="clipscore",
+        takes="videos",
+        settings={"scale": 1, "frames": 16, **DRAWS},
+        loading=_BARE,
+    ),
+}
+"""The metrics by name."""
+
+
+def ask(
+    metric: str, settings: Mapping[str, object], weights: str | None, device: str | None
+) -> Asked:
+    """A metric with its reward loaded; settings that are not its own are options of the reward.
+
+    Raises ConfigError if the reward does not know one, WeightsError if weights cannot be had.
+    """
+    from beholder.rewards import load  # noqa: PLC0415
+
+    found = METRICS[metric]
+    own = {key: settings.get(key, default) for key, default in found.settings.items()}
+    rest = {key: value for key, value in settings.items() if key not in own}
+    if own.get("rule") == "torchmetrics":
+        rest = {**_BARE, **rest}
+    model = load(found.reward, weights=weights, device=device, **{**found.loading, **rest})  # type: ignore[arg-type]
+    return Asked(model=model, metric=metric, settings=own)
+
+
+def measure_texts(inputs: Inputs, asked: Mapping[str, Asked], run: TextRun) -> Comparison:
+    """Metrics of pictures or videos and their prompts, by the names that `asked` gives them.
+
+    Raises:
+        DataError: if prompts are needed and there are none, or no row can be used.
+    """
+    needing = [name for name, each in asked.items() if each.model.card.needs_prompt]
+    if needing and not inputs.has_prompts:
+        raise DataError(
+            f"{', '.join(needing)} needs prompts, but {inputs.source} has none; give --prompts, a "
+            "prompt column, or .txt files beside the pictures"
+        )
+    parts = [part_of(name, each, run) for name, each in asked.items()]
+    rows, failures = 0, dict[str, Failure]()
+    for chunk in _chunks(inputs, _CHUNK):
+        for part in parts:
+            for key, (code, reason) in part.add(chunk).items():
+                failures.setdefault(key, Failure(key=key, code=code, reason=reason))
+        rows += len(chunk)
+        run.progress(len(chunk))
+    if len(failures) == rows:
+        first = next(iter(failures.values()), None)
+        why = f"; the first: {first.key}: {first.reason}" if first else ""
+        raise DataError(f"none of the {rows} rows of {inputs.source} could be used{why}")
+    summary = SideSummary(
+        source=inputs.source,
+        kind=parts[0].kind,
+        rows=rows,
+        used=rows - len(failures),
+        failures=tuple(failures.values()),
+    )
+    found = [measurement for part in parts for measurement in part.result()]
+    return Comparison(measurements=found, real=None, fake=summary, versions=versions())
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    taken = iter(items)
+    while chunk := list(islice(taken, size)):
+        yield chunk
