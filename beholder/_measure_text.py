@@ -167,7 +167,9 @@ def _of_texts(metric: TextMetric) -> MetricCard:
         needs_prompts=True,
         reads_statistics=False,
         options=metric.settings,
-        about=f"Every other option is one of the reward {metric.reward}.",
+        about=f"Every other option is one of the reward {metric.reward}."
+        if metric.reward
+        else "size: side of the square to which pictures are resized, in pixels.",
     )
 
 

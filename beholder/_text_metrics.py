@@ -8,12 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from beholder._text_parts import DRAWS, Asked, TextRun, part_of
-from beholder.errors import DataError
+from beholder.errors import ConfigError, DataError
 from beholder.eval.extraction import Failure
 from beholder.eval.measuring import Comparison, versions
 from beholder.eval.sides import SideSummary
 
 if TYPE_CHECKING:
+    from beholder.eval._lpips import Lpips
     from beholder.inputs import Inputs
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class TextMetric:
 
     Attributes:
         title, definition: as a metric of features has them.
-        reward: what `beholder.load` gives the vectors or scores by.
+        reward: what `beholder.load` gives the vectors or scores by; "" for LPIPS.
         takes: "pictures" or "videos".
         settings: of the formula, with their defaults; any other one is an option of the reward.
         loading: options of the reward that the metric is defined with.
@@ -34,7 +35,7 @@ class TextMetric:
 
     title: str
     definition: str
-    reward: str
+    reward: str = ""
     takes: Literal["pictures", "videos"] = "pictures"
     settings: Mapping[str, object] = field(default_factory=dict)
     loading: Mapping[str, object] = field(default_factory=dict)
@@ -45,9 +46,9 @@ METRICS: Mapping[str, TextMetric] = {
     "clipscore": TextMetric(
         title="CLIPScore",
         definition="2.5 max(cos, 0) of picture and prompt, then the mean (Hessel et al., 2021); "
-        "rule=torchmetrics: 100 times the mean cosine, cut off at 0 after the mean",
+        "protocol=torchmetrics: 100 times the mean cosine, cut off at 0 after the mean",
         reward="clipscore",
-        settings={"rule": "hessel", **DRAWS},
+        settings={"protocol": "hessel", **DRAWS},
     ),
     "refclipscore": TextMetric(
         title="RefCLIPScore",
@@ -62,6 +63,12 @@ METRICS: Mapping[str, TextMetric] = {
         reward="blipscore",
         settings=DRAWS,
         loading={"mode": "itm"},
+    ),
+    "lpips_diversity": TextMetric(
+        title="LPIPS diversity",
+        definition="mean LPIPS distance (Zhang et al., 2018) of the pictures of each prompt from "
+        "each other, then over prompts; it falls when a generator repeats itself",
+        settings={"size": 256, **DRAWS},
     ),
     "clipsim": TextMetric(
         title="CLIP similarity of videos",
@@ -88,10 +95,20 @@ def ask(
     found = METRICS[metric]
     own = {key: settings.get(key, default) for key, default in found.settings.items()}
     rest = {key: value for key, value in settings.items() if key not in own}
-    if own.get("rule") == "torchmetrics":
+    if own.get("protocol") == "torchmetrics":
         rest = {**_BARE, **rest}
+    if not found.reward:
+        return Asked(model=_lpips(rest, weights, device), metric=metric, settings=own)
     model = load(found.reward, weights=weights, device=device, **{**found.loading, **rest})  # type: ignore[arg-type]
     return Asked(model=model, metric=metric, settings=own)
+
+
+def _lpips(rest: Mapping[str, object], weights: str | None, device: str | None) -> Lpips:
+    from beholder.eval._lpips import load_lpips  # noqa: PLC0415
+
+    if rest:
+        raise ConfigError(f"lpips_diversity has no setting {next(iter(rest))!r}; it has size")
+    return load_lpips(weights).to(device or "cpu")
 
 
 def measure_texts(inputs: Inputs, asked: Mapping[str, Asked], run: TextRun) -> Comparison:
@@ -100,7 +117,7 @@ def measure_texts(inputs: Inputs, asked: Mapping[str, Asked], run: TextRun) -> C
     Raises:
         DataError: if prompts are needed and there are none, or no row can be used.
     """
-    needing = [name for name, each in asked.items() if each.model.card.needs_prompt]
+    needing = [name for name, each in asked.items() if each.needs_prompt]
     if needing and not inputs.has_prompts:
         raise DataError(
             f"{', '.join(needing)} needs prompts, but {inputs.source} has none; give --prompts, a "

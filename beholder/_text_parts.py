@@ -13,15 +13,18 @@ from typing_extensions import override
 
 from beholder.errors import ConfigError, ImageError, ItemError, VideoError
 from beholder.eval import text_alignment
+from beholder.eval.diversity import diversity
 from beholder.eval.measures._base import Measurement, Sampling
 from beholder.eval.text_alignment import CosineModel, TextAlignment
 from beholder.eval.video import clips_of
+from beholder.images import read_each
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from beholder._pixels import Alpha
     from beholder.eval._bootstrap import Floats
+    from beholder.eval._lpips import Lpips
     from beholder.images import ImageSource
     from beholder.inputs import Row
     from beholder.rewards import Reward
@@ -54,19 +57,30 @@ class Asked:
     """A metric of texts as it was asked for.
 
     Attributes:
-        model: the reward that gives vectors or scores.
+        model: the reward that gives vectors or scores, or the network that LPIPS compares with.
         metric: a name of `METRICS`; "" for the mean of the reward itself.
         settings: of the formula.
     """
 
-    model: Reward
+    model: Reward | Lpips
     metric: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def reward(self) -> Reward:
+        """The model of every metric but diversity."""
+        return cast("Reward", self.model)
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether rows without a prompt have no value."""
+        return bool(self.metric) or self.reward.card.needs_prompt
 
 
 def part_of(name: str, asked: Asked, run: TextRun) -> Part:
     """What computes a metric."""
-    kinds = {"": _Scored, "itm": _Scored, "clipsim": _Frames}
+    kinds: dict[str, type[Part]] = {"": _Scored, "itm": _Scored, "clipsim": _Frames}
+    kinds["lpips_diversity"] = _Diverse
     return kinds.get(asked.metric, _Compared)(name, asked, run)
 
 
@@ -97,7 +111,7 @@ class Part(ABC):
             high=found.mean.high,
             interval=f"bootstrap of {self.draws['draws']} draws over {self.kind}",
             fake=found.mean.samples,
-            protocol={**_protocol(self.asked.model, self.run.alpha), **protocol},
+            protocol={**_protocol(self.asked.reward, self.run.alpha), **protocol},
             samples={
                 key: value
                 for key, value in zip(keys, found.samples, strict=True)
@@ -117,7 +131,7 @@ class _Compared(Part):
 
     def __init__(self, name: str, asked: Asked, run: TextRun) -> None:
         super().__init__(name, asked, run)
-        self.model = _cosine_model(name, asked.model)
+        self.model = _cosine_model(name, asked.reward)
         self.cosines: list[float] = []
         self.references: list[Floats] = []
 
@@ -150,8 +164,8 @@ class _Compared(Part):
         if self.asked.metric == "refclipscore":
             found = text_alignment.ref_clip_score(self.cosines, self.references, **self.draws)
         else:
-            rule = str(self.asked.settings.get("rule", "hessel"))
-            found = text_alignment.clip_score(self.cosines, rule, **self.draws)
+            protocol = str(self.asked.settings.get("protocol", "hessel"))
+            found = text_alignment.clip_score(self.cosines, protocol, **self.draws)
         return [self.measured(found, self.keys)]
 
 
@@ -165,8 +179,8 @@ class _Scored(Part):
     @override
     def add(self, rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
         prompts = [row.prompt or "" for row in rows]
-        needs_prompt = self.asked.model.card.needs_prompt
-        scores = self.asked.model.score(
+        needs_prompt = self.asked.needs_prompt
+        scores = self.asked.reward.score(
             [_picture(row, needs_prompt=needs_prompt) for row in rows],
             prompts if needs_prompt else None,
             batch_size=self.run.batch_size,
@@ -197,7 +211,7 @@ class _Frames(Part):
 
     def __init__(self, name: str, asked: Asked, run: TextRun) -> None:
         super().__init__(name, asked, run)
-        self.model = _cosine_model(name, asked.model)
+        self.model = _cosine_model(name, asked.reward)
         self.sampling = Sampling(frames=int(str(asked.settings["frames"])), clips="spread")
         self.cosines: list[float] = []
 
@@ -235,6 +249,53 @@ class _Frames(Part):
             **self.draws,
         )
         return [self.measured(found, found.keys)]
+
+
+class _Diverse(Part):
+    """LPIPS diversity: the distance of a prompt's pictures from each other."""
+
+    def __init__(self, name: str, asked: Asked, run: TextRun) -> None:
+        super().__init__(name, asked, run)
+        self.pictures: list[ImageSource] = []
+        self.prompts: list[str] = []
+
+    @override
+    def add(self, rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+        self.keys += [row.key for row in rows]
+        self.pictures += [_picture(row) for row in rows]
+        self.prompts += [row.prompt or "" for row in rows]
+        read = read_each([_picture(row) for row in rows], lambda _: None, alpha=self.run.alpha)
+        return {
+            row.key: (fault.code, str(fault))
+            for row, fault in zip(rows, read, strict=True)
+            if isinstance(fault, ImageError)
+        }
+
+    @override
+    def result(self) -> list[Measurement]:
+        size, model = int(str(self.asked.settings["size"])), self.asked.model
+        found = diversity(
+            self.pictures,
+            self.prompts,
+            embed=lambda pixels: model(pixels.to(next(model.buffers()).device)),
+            size=size,
+            batch_size=self.run.batch_size,
+            **self.draws,
+        )
+        return [
+            Measurement(
+                metric=self.name,
+                value=found.mean.value,
+                low=found.mean.low,
+                high=found.mean.high,
+                interval=f"bootstrap of {found.draws} draws over prompts",
+                fake=found.pictures,
+                protocol={"network": "LPIPS 0.1, AlexNet", "size": size, "decode": "alpha=white"},
+                samples=found.prompts,
+                details={"prompts": len(found.prompts), "prompts_of_one_picture": len(found.alone)},
+                why=found.mean.why,
+            )
+        ]
 
 
 def _cosine_model(name: str, model: Reward) -> CosineModel:

@@ -8,6 +8,7 @@ of each round is what counts, so that a busy machine slows both sides. CPU time 
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -123,4 +124,6 @@ def _cpu_seconds(call: Side) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(run()) + "\n")
+    parser = argparse.ArgumentParser(description="Inception features and resizes beside the peers")
+    parser.add_argument("--rounds", type=int, default=3)
+    sys.stdout.write("\n".join(run(parser.parse_args().rounds)) + "\n")

@@ -1,5 +1,7 @@
 """What people read: every number with how it was made, each set of features told once."""
 
+from pathlib import Path
+
 from beholder._measure_text import card_text, cards, comparison_text
 from beholder.eval.extraction import Failure
 from beholder.eval.measures._base import Measurement
@@ -68,3 +70,9 @@ def test_every_card_has_a_definition_with_its_paper_and_tells_its_options() -> N
         text = card_text(name, card)
         assert all(f"--set {name}.{option}=" in text for option in card.options), name
         assert len(card.about.splitlines()) >= 1, name
+
+
+def test_the_page_of_the_metrics_defines_every_one() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert set(cards()) <= rows

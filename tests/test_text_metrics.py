@@ -58,12 +58,12 @@ def test_clipscore_is_the_mean_of_the_reward_by_that_name(manifest: Path) -> Non
     assert found.samples["3.png"] == pytest.approx(scores[2], abs=1e-3)
     assert (found.fake, set(found.samples)) == (3, {"0.png", "1.png", "3.png"})
     assert found.low is not None
-    assert found.protocol["rule"] == "hessel"
+    assert found.protocol["protocol"] == "hessel"
     assert "weights" in found.protocol
 
 
 def test_torchmetrics_rule_reads_the_bare_prompt(manifest: Path) -> None:
-    found = run(manifest, {"clip": asked("clipscore", rule="torchmetrics")})["clip"]
+    found = run(manifest, {"clip": asked("clipscore", protocol="torchmetrics")})["clip"]
     pictures = [manifest.parent / f"{k}.png" for k in (0, 1, 3)]
     bare = tiny(protocol="torchmetrics").score(pictures, [PROMPTS[k] for k in (0, 1, 3)])
     positive = bare.total.numpy() > 0
@@ -131,14 +131,14 @@ def test_without_prompts_or_readable_rows_it_says_so(tmp_path: Path) -> None:
 
 
 def test_unknown_settings_are_refused(manifest: Path) -> None:
-    with pytest.raises(ConfigError, match="rulle"):
-        asked("clipscore", rulle="hessel")
-    with pytest.raises(ConfigError, match="rule is"):
-        run(manifest, {"clip": asked("clipscore", rule="other")})
+    with pytest.raises(ConfigError, match="protokol"):
+        asked("clipscore", protokol="hessel")
+    with pytest.raises(ConfigError, match="protocol is"):
+        run(manifest, {"clip": asked("clipscore", protocol="other")})
 
 
 def test_every_metric_names_a_reward_that_exists() -> None:
     for metric in METRICS.values():
         options: dict[str, Any] = dict(metric.loading)
-        assert metric.reward in {"clipscore", "blipscore"}
+        assert metric.reward in {"clipscore", "blipscore", ""}
         assert not set(options) & set(metric.settings)

@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from beholder._text_metrics import ask
 from beholder._text_parts import Asked, TextRun, part_of
 from beholder.errors import ConfigError
+from beholder.eval._lpips import load_lpips
+from beholder.eval.diversity import diversity
 from beholder.inputs import Row
 from beholder.rewards.tiny import Tiny
+from tests.eval.test_lpips import trunk
 from tests.rewards.tinies.clipscore import tiny
 
 
@@ -52,3 +56,22 @@ def test_a_row_without_a_picture_or_video_fails(tmp_path: Path) -> None:
     video = part_of("x", Asked(model=tiny(), metric="clipsim", settings=settings), TextRun())
     assert video.add([empty])["a"][0] == "no-video"
     assert video.kind == "videos"
+
+
+def test_diversity_is_the_mean_over_prompts_of_their_pictures_distances(tmp_path: Path) -> None:
+    torch.save(trunk(), tmp_path / "alexnet.pth")
+    asked = ask("lpips_diversity", {"size": 64}, str(tmp_path / "alexnet.pth"), None)
+    rows = [row(str(k), "fox" if k < 3 else "cup") for k in range(5)] + [row("alone", "car")]
+    broken = Row(key="broken", image=b"", prompt="fox", name="")
+    part = part_of("x", asked, TextRun(batch_size=2))
+    assert set(part.add([*rows, broken])) == {"broken"}
+    (found,) = part.result()
+    pictures = [r.image for r in rows if r.image is not None]
+    direct = diversity(
+        pictures, [str(r.prompt) for r in rows], embed=load_lpips(tmp_path / "alexnet.pth"), size=64
+    )
+    assert found.value == pytest.approx(direct.mean.value)
+    assert set(found.samples) == {"fox", "cup"}
+    assert (found.fake, found.details["prompts_of_one_picture"]) == (5, 1)
+    with pytest.raises(ConfigError, match="no setting 'sise'"):
+        ask("lpips_diversity", {"sise": 64}, None, None)
