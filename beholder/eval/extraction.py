@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -254,7 +255,7 @@ class _Run:
         device = next(iter(wanted.extractor.state_dict().values()), torch.empty(0)).device
         for part in _batched(clips, self.batch_size):
             stack = torch.stack(part).to(device)
-            with torch.inference_mode():
+            with torch.inference_mode(), full_precision():
                 found = wanted.extractor(stack, wanted.layers)
             arrays = {layer: values.float().cpu().numpy() for layer, values in found.items()}
             for at in range(len(part)):
@@ -272,6 +273,18 @@ class _Run:
             cached=self.cached,
             labels=self.labels,
         )
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Inside, convolutions and products on a GPU are of float32, not of TF32's ten bits."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def label_of(row: Row) -> str | None:

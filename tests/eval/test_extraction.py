@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from beholder._pixels import Array
 from beholder.errors import ConfigError, ImageError
@@ -150,3 +151,20 @@ def test_unknown_layers_and_empty_batches_are_refused() -> None:
         extract(rows([1]), [Pass(extractor=Toy(), layers=("top",))], read)
     with pytest.raises(ConfigError, match="batch_size"):
         extract(rows([1]), [], read, batch_size=0)
+
+
+def test_networks_run_in_full_precision_whatever_was_set_before() -> None:
+    class Asking(Toy):
+        def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+            return super().forward(prepared, layers)
+
+    seen: list[tuple[bool, str]] = []
+    torch.set_float32_matmul_precision("medium")
+    try:
+        extract(rows([1]), [Pass(extractor=Asking(), layers=("mean",))], read)
+        assert seen == [(False, "highest")]
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision("highest")
