@@ -266,6 +266,7 @@ def _formulas() -> dict[Any, Callable[..., int]]:
         "mv": lambda a, _, *__, **___: 2 * math.prod(a),
         "addmv": lambda _, a, *__, **___: 2 * math.prod(a),
         "dot": lambda a, *_, **__: 2 * math.prod(a),
+        "_euclidean_dist": _distances,
     }
     return {
         getattr(torch.ops.aten, name): formula
@@ -277,6 +278,11 @@ def _formulas() -> dict[Any, Callable[..., int]]:
 def _product(a: Shape, b: Shape) -> int:
     """(m, k) by (k, n)."""
     return 2 * math.prod(a) * b[-1]
+
+
+def _distances(a: Shape, b: Shape, *_: object, **__: object) -> int:
+    """(…, n, d) and (…, m, d) by one product, of rows that squares and ones lengthen by 2."""
+    return 2 * math.prod(a[:-1]) * b[-2] * (a[-1] + 2)
 
 
 def _attention(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:

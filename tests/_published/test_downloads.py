@@ -38,6 +38,13 @@ def test_a_file_is_fetched_once_and_checked_each_time(online: list[str]) -> None
         download(ADDRESS, SHA256)
 
 
+def test_a_file_of_unknown_hash_is_not_read(
+    online: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hashlib.file_digest", None)
+    assert download(ADDRESS, None).read_bytes() == b"weights"
+
+
 def test_offline_only_the_cache_is_looked_at(
     online: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 
 import pytest
@@ -113,6 +114,23 @@ def test_products_that_torch_gives_no_formula_have_one(
     found = count_flops(lambda: call(torch.ones(6, 4), torch.ones(4)))
     assert found.total == flops
     assert found.uncounted == ()
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_distances_that_come_of_a_product_count_as_that(
+    batch: tuple[int, ...], device: str
+) -> None:
+    first, second = (torch.rand(*batch, rows, 8, device=device) for rows in (30, 40))
+    found = count_flops(lambda: torch.cdist(first, second))
+    # |x|² + |y|² - 2 x·y is a product of (-2x, |x|², 1) and (y, 1, |y|²)
+    assert found.total == math.prod(batch) * 2 * 30 * 40 * (8 + 2)
+    assert found.uncounted == ()
+
+
+def test_distances_one_by_one_are_told() -> None:
+    found = count_flops(lambda: torch.cdist(torch.rand(30, 8), torch.rand(40, 8), p=1))
+    assert [each.op for each in found.uncounted] == ["aten._cdist_forward"]
 
 
 def test_two_counts_do_not_know_of_each_other() -> None:

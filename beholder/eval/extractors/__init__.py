@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from typing import TYPE_CHECKING
 
@@ -34,5 +35,10 @@ def load(name: str, weights: str | Path | None = None, **options: object) -> Ext
     if name not in names():
         raise ConfigError(f"unknown extractor {name!r}; known are {', '.join(names())}")
     module = importlib.import_module(f"{__name__}.{name}")
+    known = [option for option in inspect.signature(module.build).parameters if option != "weights"]
+    if unknown := sorted(options.keys() - set(known)):
+        raise ConfigError(
+            f"extractor {name!r} has no option {', '.join(unknown)}; it has {', '.join(known)}"
+        )
     extractor: Extractor = module.build(weights=weights, **options)
     return extractor.eval().requires_grad_(requires_grad=False)

@@ -19,7 +19,7 @@ from beholder._published.weights import load_exact
 from beholder.errors import WeightsError
 
 HEAD = 64
-"""Values of an attention head, in all published networks; a narrower network has one head."""
+"""Values of an attention head in OpenAI's CLIP and in DINOv2; narrower networks have one head."""
 
 Rules = Sequence[tuple[str, str]]
 """Patterns of published keys and what stands for them here, applied one after another."""
@@ -32,12 +32,14 @@ class Kind:
     Attributes:
         epsilon: of every layer norm.
         activation: of the perceptron.
+        heads: of the attention; None is one for each `HEAD` values.
         offset: added to the new number of cells a side where positions are interpolated.
     """
 
     epsilon: float
     activation: Callable[[Tensor], Tensor]
     offset: float = 0.0
+    heads: int | None = None
 
 
 def quick_gelu(values: Tensor) -> Tensor:
@@ -46,11 +48,11 @@ def quick_gelu(values: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Self-attention of all tokens, with `HEAD` values a head."""
+    """Self-attention of all tokens."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, heads: int | None = None) -> None:
         super().__init__()
-        self.heads = max(1, width // HEAD)
+        self.heads = heads or max(1, width // HEAD)
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
@@ -106,7 +108,7 @@ class Block(nn.Module):
     def __init__(self, state: Mapping[str, Tensor], kind: Kind, width: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, kind.epsilon)
-        self.attn = Attention(width)
+        self.attn = Attention(width, kind.heads)
         scaled = "blocks.0.ls1.gamma" in state
         self.ls1 = Scale(width) if scaled else nn.Identity()
         self.norm2 = nn.LayerNorm(width, kind.epsilon)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 from typing_extensions import override
 
 from beholder._published.downloads import download
 from beholder._published.weights import read_state, renamed
-from beholder.errors import ConfigError
+from beholder.errors import ConfigError, WeightsError
 from beholder.eval.extractors._base import Extractor, weights_id
 from beholder.eval.extractors._resize import check_protocol, resized
 from beholder.eval.extractors._torchscript import is_torchscript, script_state
@@ -31,6 +33,12 @@ RESIZES = ("cmmd", "clip", "tf1")
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 _KIND = Kind(epsilon=1e-5, activation=quick_gelu)
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "quick-gelu": quick_gelu,
+    "gelu": functional.gelu,
+}
+_HEADS = {768: 12, 1024: 16}
+"""Of OpenAI's networks, by width."""
 _PICTURES = ("visual.", "vision_model.", "visual_projection.")
 
 _RULES: Rules = (
@@ -63,15 +71,16 @@ class ClipExtractor(Extractor):
     """Pictures in the space that they share with texts.
 
     The layer "embeds" is the projected class token as it comes, not brought to length 1: CMMD and
-    cosines do that themselves.
+    cosines do that themselves. `identity` names what is `unlike` OpenAI's networks: the number of
+    heads, the activation.
     """
 
-    def __init__(self, network: Vit, resize: str, weights: str) -> None:
+    def __init__(self, network: Vit, resize: str, weights: str, unlike: str = "") -> None:
         super().__init__()
         self.network = network
         self.side = network.grid * network.patch
         size = f"{network.width}x{network.depth}/{network.patch}"
-        self.identity = f"clip-vit{size}@{self.side}px"
+        self.identity = f"clip-vit{size}@{self.side}px{unlike}"
         self.resize = resize
         self.weights_id = weights
 
@@ -96,7 +105,11 @@ class ClipExtractor(Extractor):
 
 
 def build(
-    weights: str | Path | None = None, model: str = "ViT-L/14@336px", resize: str = "cmmd"
+    weights: str | Path | None = None,
+    model: str = "ViT-L/14@336px",
+    resize: str = "cmmd",
+    heads: int | None = None,
+    activation: str = "quick-gelu",
 ) -> ClipExtractor:
     """The extractor, of the size that its weights have.
 
@@ -105,16 +118,46 @@ def build(
             weights in OpenAI's, open_clip's or transformers' layout. Texts' weights may be in it.
         model: which of OpenAI's files is fetched if there is no local one: a key of `SHA256`.
         resize: "cmmd", "clip" or "tf1"; to the side that the network was trained at.
+        heads: of the attention, which the weights do not say; None is that of OpenAI's network of
+            this width.
+        activation: "quick-gelu", OpenAI's, or "gelu", that of most networks of open_clip's own
+            training. The weights do not say it either.
 
     Raises:
-        ConfigError: if `model` or `resize` is unknown.
-        WeightsError: if the file cannot be had or does not fit.
+        ConfigError: if `model`, `resize` or `activation` is unknown, or `heads` does not divide
+            the width.
+        WeightsError: if the file cannot be had or does not fit, or OpenAI published no network of
+            its width and `heads` is not given.
     """
     check_protocol(resize, RESIZES)
+    if activation not in _ACTIVATIONS:
+        known = ", ".join(_ACTIVATIONS)
+        raise ConfigError(f"activation must be one of {known}; got {activation!r}")
     path = _published(model) if weights is None else Path(weights)
     given = script_state(path) if is_torchscript(path) else read_state(path)
-    network = load_vit(_own_state(given), _KIND, str(path))
-    return ClipExtractor(network, resize, weights_id(network.state_dict()))
+    state = _own_state(given)
+    kind = replace(_KIND, heads=_heads(state, heads, path), activation=_ACTIVATIONS[activation])
+    network = load_vit(state, kind, str(path))
+    unlike = "" if kind.heads == _HEADS.get(network.width) else f", {kind.heads} heads"
+    unlike += "" if activation == "quick-gelu" else f", {activation}"
+    return ClipExtractor(network, resize, weights_id(network.state_dict()), unlike)
+
+
+def _heads(state: Mapping[str, Tensor], heads: int | None, path: Path) -> int | None:
+    if "cls_token" not in state:
+        return heads  # no transformer, as the loader will say
+    width = state["cls_token"].shape[-1]
+    if heads is not None:
+        if heads < 1 or width % heads:
+            raise ConfigError(f"heads must divide the width {width}, got {heads}")
+        return heads
+    if width not in _HEADS:
+        raise WeightsError(
+            f"{path} holds a CLIP of width {width}, but OpenAI's weights only, of width "
+            f"{' or '.join(map(str, _HEADS))}, say their heads and activation by their width: give "
+            "heads=NUMBER and activation=quick-gelu or gelu"
+        )
+    return _HEADS[width]
 
 
 def _published(model: str) -> Path:

@@ -1,14 +1,18 @@
 """Any other network as an extractor: TorchScript, timm, transformers, or a function of one's own.
 
 TorchScript files and functions are programs: naming one here runs it, so take neither from anybody
-whom you would not let run code on this machine.
+whom you would not let run code on this machine. The id of the weights is that of all that decides
+the features, as far as it can be known: of a folder of transformers with its settings, of a
+function with the source of its module and of those of the network's classes.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +22,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from beholder._published.weights import hub_errors, load_exact, read_state, sha256_of
-from beholder.errors import ConfigError, DataError, MissingDependencyError
+from beholder.errors import ConfigError, DataError, MissingDependencyError, WeightsError
 from beholder.eval.extractors._base import Extractor, weights_id
+from beholder.eval.extractors._beyond_weights import joint_id, settings_text, source_text
 from beholder.eval.extractors._resize import NAMES, check_protocol, resized
 from beholder.eval.extractors._torchscript import load_script
 
@@ -52,7 +57,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A network, what it and its weights are called, and the input that it asks for if it does."""
+    """A network, what it and its weights are called, and the input that it asks for if it does.
+
+    Attributes:
+        beyond: what decides its features beside the weights, as text; None if it cannot be read.
+        absent: weights that its file lacks, all NaN in the network.
+    """
 
     network: nn.Module
     identity: str
@@ -60,6 +70,8 @@ class Found:
     side: int = 224
     mean: Triple = IMAGENET[0]
     std: Triple = IMAGENET[1]
+    beyond: str | None = ""
+    absent: tuple[str, ...] = ()
 
 
 class CustomExtractor(Extractor):
@@ -68,7 +80,7 @@ class CustomExtractor(Extractor):
     A bare tensor is called "features", those of a tuple "0", "1" and so on, those of a dict by
     their keys. Maps (b, c, h, w) become means over all places; tokens (b, n, d) become two layers,
     the first token as "NAME:cls" and the mean of all as "NAME:mean". The first layer is its own
-    choice.
+    choice. Outputs that depend on weights which the file lacks are no layers.
     """
 
     def __init__(self, found: Found, shown: Input) -> None:
@@ -80,9 +92,15 @@ class CustomExtractor(Extractor):
         self.resize = shown.name
         empty = torch.zeros(2, 3, shown.side, shown.side, dtype=torch.uint8)
         with torch.no_grad():
-            self._layers = {name: rows.shape[1] for name, rows in self._run(empty).items()}
-        if not self._layers:
+            rows = self._run(empty)
+        if not rows:
             raise DataError(f"{self.identity} returns no tensor of 2 to 4 axes, a row a picture")
+        self._layers = {n: r.shape[1] for n, r in rows.items() if not (found.absent and _nan(r))}
+        if not self._layers:
+            raise WeightsError(
+                f"the weights of {self.identity} lack {', '.join(found.absent[:4])}, and all that "
+                "it returns depends on them; take the folder of a trained network"
+            )
 
     @property
     @override
@@ -113,8 +131,8 @@ def build(
     weights: str | Path | None = None,
     model: str = "script",
     side: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: object = None,
+    std: object = None,
     resize: str = "clean",
     identity: str = "",
 ) -> CustomExtractor:
@@ -126,14 +144,17 @@ def build(
         model: "script", a TorchScript file; "timm:NAME"; "hf:FOLDER", a folder or repository that
             transformers' AutoModel reads, or "package.module:function", which returns a module.
         side: of the square that the network sees; None is timm's for the model, else 224.
-        mean: of red, green and blue in [0, 1]; None is timm's for the model, else ImageNet's.
+        mean: three numbers, of red, green and blue in [0, 1]; None is timm's for the model, else
+            ImageNet's.
         std: likewise. A program that takes values in [0, 255] wants mean 0 and std 1/255.
         resize: any of `beholder.eval.extractors._resize.NAMES`.
-        identity: the name under which features are kept apart; "" makes one of the model's.
+        identity: the name under which features are kept apart; "" makes one of the model's. A
+            function whose source cannot be read needs one, and another after each change.
 
     Raises:
         ConfigError: if an option is unknown or out of range.
-        WeightsError: if the weights cannot be had or do not fit.
+        WeightsError: if the weights cannot be had or do not fit, or all outputs depend on some
+            that are not in the file.
         DataError: if the network returns nothing that could be features.
         MissingDependencyError: if timm or transformers is wanted and not installed.
     """
@@ -149,7 +170,21 @@ def build(
     )
     if min(shown.std) <= 0:
         raise ConfigError(f"std must be above 0, got {shown.std}")
-    return CustomExtractor(replace(found, identity=identity or found.identity), shown)
+    return CustomExtractor(_named_apart(found, identity), shown)
+
+
+def _named_apart(found: Found, identity: str) -> Found:
+    """A network under the identity given if any, its weights' id that of all that is known of it.
+
+    Raises ConfigError if something is not known and there is no identity.
+    """
+    if found.beyond is None and not identity:
+        raise ConfigError(
+            f"the source of {found.identity} cannot be read, so changes of it would go unseen; "
+            "give identity=NAME, another one after each change"
+        )
+    weights = joint_id(found.weights, found.beyond) if found.beyond else found.weights
+    return replace(found, identity=identity or found.identity, weights=weights)
 
 
 def _script(name: str, path: Path | None) -> Found:
@@ -184,10 +219,28 @@ def _transformers(name: str, path: Path | None) -> Found:
     except ImportError as error:
         raise MissingDependencyError("hf: needs transformers: pip install transformers") from error
     with hub_errors(f"transformers cannot load {name}", "hf:FOLDER, a local copy"):
-        whole = AutoModel.from_pretrained(name, dtype=torch.float32)
+        whole, report = AutoModel.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True
+        )
+    absent = _without_invented(whole, report["missing_keys"])
     network = getattr(whole, "vision_model", whole)  # CLIP and its kin read texts too
-    last = Path(name).name
-    return Found(network, f"hf:{last}", weights_id(network.state_dict()))
+    found = weights_id(network.state_dict())
+    return Found(
+        network, f"hf:{Path(name).name}", found, beyond=settings_text(whole), absent=absent
+    )
+
+
+def _without_invented(network: nn.Module, missing: Iterable[str]) -> tuple[str, ...]:
+    """The missing weights by name, NaN from now on.
+
+    transformers draws them at random. NaN reaches each output that depends on one, and no other: a
+    mask's token, which features do not need, may be missing.
+    """
+    state = network.state_dict()
+    absent = tuple(sorted(n for n in missing if n in state and state[n].is_floating_point()))
+    for name in absent:
+        state[name].fill_(math.nan)
+    return absent
 
 
 def _function(model: str, path: Path | None) -> Found:
@@ -205,7 +258,8 @@ def _function(model: str, path: Path | None) -> Found:
         raise ConfigError(f"{model} returned {type(network).__name__}, expected a torch module")
     if path is not None:
         load_exact(network, read_state(path), ignore=(f"*{_COUNTERS}",), where=str(path))
-    return Found(network, model, weights_id(network.state_dict()))
+    source = source_text(make, where, network)
+    return Found(network, model, weights_id(network.state_dict()), beyond=source)
 
 
 _KINDS: dict[str, Callable[[str, Path | None], Found]] = {
@@ -248,8 +302,14 @@ def _checked_side(side: object) -> int:
     return side
 
 
-def _triple(values: Sequence[float], what: str) -> Triple:
-    if len(values) != 3:
+def _triple(values: object, what: str) -> Triple:
+    listed = values if isinstance(values, Sequence) else ()
+    numbers = [float(v) for v in listed if isinstance(v, Real) and math.isfinite(v)]
+    if len(listed) != 3 or len(numbers) != 3:
         raise ConfigError(f"{what} must be three numbers, of red, green and blue; got {values!r}")
-    red, green, blue = (float(v) for v in values)
+    red, green, blue = numbers
     return red, green, blue
+
+
+def _nan(rows: Tensor) -> bool:
+    return bool(rows.isnan().any())

@@ -24,7 +24,7 @@ from beholder.eval.extractors._resize import check_protocol, resized
 from beholder.eval.extractors._vit import Kind, Rules, Vit, joined, load_vit, own_name
 
 WEIGHTS = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth"
-"""ViT-L/14 (Apache-2.0); its authors published no checksum."""
+"""ViT-L/14 (Apache-2.0); its authors published no checksum, so that nothing is checked."""
 
 RESIZES = ("dgm-uint8", "edm2", "tf1")
 SIDE = 224

@@ -1,7 +1,8 @@
 """I3D, the inflated Inception of FVD and VFID (Carreira & Zisserman, 2017), RGB, Kinetics-400.
 
 Our own body in the key layout of the public PyTorch ports (`Conv3d_1a_7x7.conv3d.weight`, ...,
-`logits.conv3d.bias`), and a door for the TorchScript file of StyleGAN-V. What decides an FVD is
+`logits.conv3d.bias`), and a door for the TorchScript file of StyleGAN-V, which is a program and so
+never fetched: it has to be given. What decides an FVD is
 less the network than what is done around it; each published way is a protocol:
 
 | protocol | frames to 224 x 224 | batch norm's epsilon | mean over time of |
@@ -44,12 +45,15 @@ from beholder.eval.extractors._conv3d import (
 from beholder.eval.extractors._kinetics import classes_of
 from beholder.eval.extractors._torchscript import is_torchscript, load_script
 
-SCRIPT = Published("flateon/FVD-I3D-torchscript", "i3d_torchscript.pt", "main", None)
-"""The TorchScript file of StyleGAN-V, equal to TensorFlow's network; logits only."""
+SCRIPT = ("flateon/FVD-I3D-torchscript", "i3d_torchscript.pt")
+"""Repository and file of StyleGAN-V's TorchScript, equal to TensorFlow's network; logits only.
+
+A program of which neither commit nor hash is known here: it is run only where a user gives it.
+"""
 STATE = Published("zhengchong/VFID", "i3d.pt", "main", None)
-"""The state dict of CatV2TON."""
+"""The state dict of CatV2TON; neither commit nor hash is known here, so that it may change."""
 TATS = "https://github.com/songweige/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt"
-"""The state dict of VideoGPT, TATS and cd-fvd."""
+"""The state dict of VideoGPT, TATS and cd-fvd; neither commit nor hash is known here either."""
 
 POOLED = 1024
 _COUNTERS = "*.num_batches_tracked"
@@ -85,13 +89,13 @@ class I3dProtocol(ClipProtocol):
 
     Attributes:
         size: side of the frames.
-        published: where the weights of the published numbers are.
+        published: where the weights of the published numbers are; None if in `SCRIPT`.
         epsilon: of the batch norms.
         window: places in time of one mean before the classifier.
     """
 
     size: int = 224
-    published: Published | str = SCRIPT
+    published: Published | str | None = None
     epsilon: float = 1e-3
     window: int = 2
 
@@ -297,17 +301,18 @@ def build(
 
     Args:
         weights: a state dict in the public layout (safetensors or torch), or StyleGAN-V's
-            TorchScript file; None fetches what the protocol's published numbers used.
+            TorchScript file; None fetches the state dict that the protocol's published numbers
+            used. Those of "stylegan-v" and "tf" used the TorchScript file, which has to be given.
         protocol: one of `PROTOCOLS`, see the table of this module.
         size: side of the frames; None is 224, as everyone has it.
         window: places in time of one mean before the classifier, 1 or 2; None is the protocol's.
 
     Raises:
         ConfigError: if an option is unknown or out of range.
-        WeightsError: if the file cannot be had, is damaged or does not fit.
+        WeightsError: if the file cannot be had or has to be given, is damaged or does not fit.
     """
     chosen = _with_window(choose(PROTOCOLS, protocol, size), window)
-    path = _fetched(chosen.published) if weights is None else Path(weights)
+    path = _fetched(chosen) if weights is None else Path(weights)
     if is_torchscript(path):
         return _scripted(path, chosen)
     state = {k.removeprefix("module."): v for k, v in read_state(path).items()}
@@ -330,8 +335,19 @@ def _with_window(protocol: I3dProtocol, window: int | None) -> I3dProtocol:
     return replace(protocol, window=window, name=f"{protocol.name}, window {window}")
 
 
-def _fetched(published: Published | str) -> Path:
-    return download(published, None) if isinstance(published, str) else fetch(published)
+def _fetched(protocol: I3dProtocol) -> Path:
+    published = protocol.published
+    if published is None:
+        repository, file = SCRIPT
+        raise WeightsError(
+            f"the I3D of protocol {protocol.name!r} is a program, {file} of huggingface.co/"
+            f"{repository}, of which no hash is known: it is not fetched and run unasked; say "
+            f"`hf download {repository} {file}` and give weights=FILE, or a state dict"
+        )
+    path = download(published, None) if isinstance(published, str) else fetch(published)
+    if is_torchscript(path):
+        raise WeightsError(f"{path} is a program, not weights; give it as weights=FILE to run it")
+    return path
 
 
 def _scripted(path: Path, protocol: I3dProtocol) -> ScriptedI3d:

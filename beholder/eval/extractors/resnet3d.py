@@ -33,7 +33,7 @@ from beholder.eval.extractors._conv3d import fused, pointwise
 from beholder.eval.extractors._kinetics import classes_of
 
 RESNEXT = Published("zhengchong/VFID", "resnext-101.pth", "main", None)
-"""The ResNeXt-101 of CatV2TON, which is kenshohara's."""
+"""CatV2TON's ResNeXt-101, kenshohara's; neither commit nor hash is known here: it may change."""
 PROTOCOLS = {
     "fid-vid": ClipProtocol(
         name="fid-vid",

@@ -23,6 +23,7 @@ from typing_extensions import override
 from beholder._published.weights import load_exact, read_state
 from beholder.errors import ConfigError, DataError, MissingDependencyError, WeightsError
 from beholder.eval.extractors._base import Extractor, weights_id
+from beholder.eval.extractors._beyond_weights import joint_id, settings_text
 from beholder.eval.extractors._clip_protocol import ClipProtocol, choose
 from beholder.eval.extractors._kinetics import classes_of
 
@@ -171,13 +172,15 @@ class TransformersBody(nn.Module):
 class VideoMaeExtractor(Extractor):
     """Features of VideoMAE: "pooled", which FVD compares, and "logits".
 
+    `identity` names the heads where they are not those of the published model of this width;
+    `weights_id` of a folder is that of its weights and settings together.
+
     Attributes:
         frames: how many a clip has to have.
         classes: what the logits tell, if they are those of Kinetics-400.
     """
 
     takes = "clips"
-    identity = "videomae"
 
     def __init__(
         self,
@@ -186,9 +189,11 @@ class VideoMaeExtractor(Extractor):
         frames: int,
         protocol: ClipProtocol,
         weights: str,
+        identity: str = "videomae",
     ) -> None:
         super().__init__()
         self.network = network
+        self.identity = identity
         self.protocol = protocol
         self.resize = protocol.name
         self.weights_id = weights
@@ -268,7 +273,9 @@ def _from_file(
     load_exact(network, state, where=str(path))
     layers = {"pooled": shape.width, "logits": shape.classes}
     network.eval().requires_grad_(requires_grad=False)
-    return VideoMaeExtractor(network, layers, frames, protocol, weights_id(state))
+    told = "" if shape.heads == _HEADS.get(shape.width) else f", {shape.heads} heads"
+    identity = f"videomae{told}"  # the weights are the same for any number of heads
+    return VideoMaeExtractor(network, layers, frames, protocol, weights_id(state), identity)
 
 
 def shape_of(state: Mapping[str, Tensor], where: str, heads: int | None = None) -> Shape:
@@ -331,5 +338,5 @@ def _from_folder(path: Path, protocol: str) -> VideoMaeExtractor:
     layers = {"pooled": config.hidden_size, "logits": config.num_labels}
     chosen = choose(PROTOCOLS, protocol, config.image_size)
     body = TransformersBody(model.eval().requires_grad_(requires_grad=False))
-    identifier = weights_id(model.state_dict())
+    identifier = joint_id(weights_id(model.state_dict()), settings_text(model))
     return VideoMaeExtractor(body, layers, config.num_frames, chosen, identifier)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from beholder.errors import ConfigError, WeightsError
@@ -50,7 +51,7 @@ def file(peer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def extractor(file: Path) -> Extractor:
-    return load("clip", file)
+    return load("clip", file, heads=2)
 
 
 def openai_state(peer: Any) -> dict[str, Tensor]:
@@ -95,7 +96,7 @@ def test_openais_layout_gives_the_same_weights(
     extractor: Extractor, peer: Any, tmp_path: Path
 ) -> None:
     torch.save(openai_state(peer), tmp_path / "openai.pt")
-    other = load("clip", tmp_path / "openai.pt")
+    other = load("clip", tmp_path / "openai.pt", heads=2)
     assert other.weights_id == extractor.weights_id
     found, expected = (e(pixels(), ["embeds"])["embeds"] for e in (other, extractor))
     assert torch.equal(found, expected)
@@ -105,11 +106,11 @@ def test_openais_layout_gives_the_same_weights(
 def test_openais_program_gives_its_weights(extractor: Extractor, peer: Any, tmp_path: Path) -> None:
     program = nested(openai_state(peer))
     torch.jit.script(program).save(str(tmp_path / "ViT.pt"))
-    assert load("clip", tmp_path / "ViT.pt").weights_id == extractor.weights_id
+    assert load("clip", tmp_path / "ViT.pt", heads=2).weights_id == extractor.weights_id
 
 
 def test_the_size_is_that_of_the_positions(extractor: Extractor) -> None:
-    assert extractor.identity == "clip-vit128x2/16@64px"
+    assert extractor.identity == "clip-vit128x2/16@64px, 2 heads"
     assert dict(extractor.layers) == {"embeds": 48}
     assert extractor.prepare(torch.zeros(3, 30, 50, dtype=torch.uint8)).shape == (3, 64, 64)
 
@@ -117,9 +118,64 @@ def test_the_size_is_that_of_the_positions(extractor: Extractor) -> None:
 def test_resizes_differ_on_wide_pictures(file: Path) -> None:
     generator = torch.Generator().manual_seed(5)
     wide = torch.randint(0, 256, (3, 70, 99), dtype=torch.uint8, generator=generator)
-    found = {r: load("clip", file, resize=r).prepare(wide).float() for r in ("cmmd", "clip", "tf1")}
+    found = {
+        r: load("clip", file, resize=r, heads=2).prepare(wide).float()
+        for r in ("cmmd", "clip", "tf1")
+    }
     assert (found["cmmd"] - found["clip"]).abs().mean() > 1  # half a pixel apart
     assert (found["cmmd"] - found["tf1"]).abs().mean() > 5  # stretched
+
+
+@pytest.mark.parametrize(("heads", "activation"), [(4, "quick-gelu"), (2, "gelu")])
+def test_other_heads_and_activations_are_those_of_transformers(
+    heads: int, activation: str, file: Path, peer: Any, extractor: Extractor
+) -> None:
+    names = {"num_attention_heads": heads, "hidden_act": activation.replace("-", "_")}
+    config = type(peer.config).from_dict(peer.config.to_dict() | names)
+    model = type(peer)(config).eval()
+    model.load_state_dict(peer.state_dict())
+    with torch.no_grad():
+        expected = model((pixels() / 255 - MEAN) / STD).image_embeds
+
+    other = load("clip", file, heads=heads, activation=activation)
+
+    found = other(pixels(), ["embeds"])["embeds"]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert (found - extractor(pixels(), ["embeds"])["embeds"]).abs().max() > 1e-3
+    assert other.weights_id == extractor.weights_id
+    assert other.identity != extractor.identity
+
+
+@pytest.mark.parametrize(("width", "heads"), [(768, 12), (1024, 16)])
+def test_openais_widths_say_their_heads(width: int, heads: int, tmp_path: Path) -> None:
+    save_clip(width, tmp_path / "clip.safetensors")
+    known, same = (load("clip", tmp_path / "clip.safetensors", heads=n) for n in (None, heads))
+    assert known.get_submodule("network.blocks.0.attn").heads == heads
+    assert known.identity == same.identity == f"clip-vit{width}x1/8@8px"
+
+
+@pytest.mark.parametrize("width", [1280, 1664])
+def test_widths_that_openai_did_not_publish_are_not_guessed_at(width: int, tmp_path: Path) -> None:
+    save_clip(width, tmp_path / "clip.safetensors")
+    with pytest.raises(WeightsError, match=f"width {width}, but OpenAI's weights only"):
+        load("clip", tmp_path / "clip.safetensors")
+    extractor = load("clip", tmp_path / "clip.safetensors", heads=16, activation="gelu")
+    assert extractor.identity == f"clip-vit{width}x1/8@8px, 16 heads, gelu"
+
+
+def save_clip(width: int, path: Path) -> None:
+    """One block without a hidden layer to speak of."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.CLIPVisionConfig(
+        hidden_size=width,
+        num_hidden_layers=1,
+        num_attention_heads=16 if width > 1000 else 12,
+        intermediate_size=4,
+        image_size=8,
+        patch_size=8,
+        projection_dim=4,
+    )
+    save_file(transformers.CLIPVisionModelWithProjection(config).state_dict(), path)
 
 
 def test_unknown_models_resizes_and_other_files_are_refused(tmp_path: Path, file: Path) -> None:
@@ -127,6 +183,10 @@ def test_unknown_models_resizes_and_other_files_are_refused(tmp_path: Path, file
         load("clip", model="RN50")
     with pytest.raises(ConfigError, match="resize must be one of cmmd, clip, tf1"):
         load("clip", file, resize="clean")
+    with pytest.raises(ConfigError, match="activation must be one of quick-gelu, gelu; got 'relu'"):
+        load("clip", file, heads=2, activation="relu")
+    with pytest.raises(ConfigError, match="heads must divide the width 128, got 3"):
+        load("clip", file, heads=3)
     torch.save({"visual.conv1.weight": torch.zeros(8, 3, 4, 4)}, tmp_path / "short.pt")
     with pytest.raises(WeightsError, match="lacks cls_token, pos_embed"):
         load("clip", tmp_path / "short.pt")

@@ -337,8 +337,6 @@ def test_what_a_torchscript_file_cannot_do_is_refused(script: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("protocol", "asked"),
     [
-        ("stylegan-v", "flateon/FVD-I3D-torchscript/i3d_torchscript.pt"),
-        ("tf", "flateon/FVD-I3D-torchscript/i3d_torchscript.pt"),
         ("vfid", "zhengchong/VFID/i3d.pt"),
         ("cd-fvd", "https://github.com/songweige/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt"),
     ],
@@ -362,3 +360,22 @@ def test_each_protocol_asks_for_the_weights_of_its_numbers(
     build(protocol=protocol)
 
     assert seen == [asked]
+
+
+@pytest.mark.parametrize("protocol", ["stylegan-v", "tf"])
+def test_a_program_is_never_fetched(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beholder.eval.extractors.i3d.fetch", None)
+    monkeypatch.setattr("beholder.eval.extractors.i3d.download", None)
+    wanted = "hf download flateon/FVD-I3D-torchscript i3d_torchscript.pt` and give weights=FILE"
+    with pytest.raises(WeightsError, match=wanted):
+        build(protocol=protocol)
+
+
+@pytest.mark.parametrize(("protocol", "door"), [("cd-fvd", "download"), ("vfid", "fetch")])
+def test_a_program_in_the_place_of_fetched_weights_is_not_run(
+    protocol: str, door: str, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"beholder.eval.extractors.i3d.{door}", lambda *_: script)
+    monkeypatch.setattr("beholder.eval.extractors.i3d.load_script", None)
+    with pytest.raises(WeightsError, match="is a program, not weights"):
+        build(protocol=protocol)

@@ -192,11 +192,48 @@ def test_the_origin_says_the_protocol_and_the_weights(file: Path, tmp_path: Path
     one = build(file, **OPTIONS)
     two = build(tmp_path / "vit.safetensors", "imagenet", **OPTIONS)
 
-    assert one.identity == "videomae"
+    assert one.identity == "videomae, 4 heads"
     assert one.resize == "cd-fvd, 16 pixels"
     assert two.resize == "imagenet, 16 pixels"
     assert one.weights_id == two.weights_id
     assert one.classes is None
+
+
+def test_other_heads_are_another_origin(tmp_path: Path) -> None:
+    small = random_state()
+    torch.save(small, tmp_path / "small.pth")
+    four, two = (build(tmp_path / "small.pth", size=16, frames=4, heads=n) for n in (4, 2))
+    assert (
+        four(clips(), ["pooled"])["pooled"] - two(clips(), ["pooled"])["pooled"]
+    ).abs().max() > 0
+    assert four.origin("pooled", "").digest != two.origin("pooled", "").digest
+    assert (four.weights_id, four.resize) == (two.weights_id, two.resize)
+
+
+def test_the_published_heads_given_or_not_are_one_origin(tmp_path: Path) -> None:
+    shape = Shape(width=384, depth=1, hidden=8, tube=(2, 8, 8), classes=2, heads=6)
+    torch.save(random_state(shape), tmp_path / "small.pth")
+    known, same, other = (
+        build(tmp_path / "small.pth", size=16, frames=4, heads=heads) for heads in (None, 6, 12)
+    )
+    assert known.identity == same.identity == "videomae"
+    assert other.identity == "videomae, 12 heads"
+
+
+def test_a_folder_of_other_settings_is_another_origin(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    transformers_model().save_pretrained(tmp_path)
+    first = build(tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(
+        text.replace('"num_attention_heads": 4', '"num_attention_heads": 2')
+    )
+    other = build(tmp_path)
+    batch = clips()
+    assert not torch.equal(other(batch, ["pooled"])["pooled"], first(batch, ["pooled"])["pooled"])
+    assert other.origin("pooled", "").digest != first.origin("pooled", "").digest
+    (tmp_path / "config.json").write_text(text)
+    assert build(tmp_path).origin("pooled", "") == first.origin("pooled", "")
 
 
 def test_no_weights_are_fetched() -> None:
