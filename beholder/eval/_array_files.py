@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -66,9 +67,20 @@ def read_about(path: Path) -> dict[str, Any]:
 def write_arrays(path: Path, arrays: Mapping[str, Array], about: Mapping[str, str]) -> None:
     """Write one .npz or .safetensors, by the suffix; it is there whole or not at all.
 
+    Of several that write one file at the same time, the last one's is there.
     Raises DataError for another suffix.
     """
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
+    try:
+        _write(partial, path, arrays, about)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(
+    partial: Path, path: Path, arrays: Mapping[str, Array], about: Mapping[str, str]
+) -> None:
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     if path.suffix == ".npz":
         told = {_ABOUT: np.array(json.dumps(dict(about)))} if about else {}
@@ -79,7 +91,6 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], about: Mapping[str, st
         save_file(whole, partial, metadata=dict(about))
     else:
         raise DataError(f"write .safetensors or .npz, not {path.name}")
-    partial.replace(path)
 
 
 def _of_kind(

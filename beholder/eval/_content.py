@@ -33,7 +33,8 @@ def _chunks(source: object) -> Iterator[bytes]:
     elif isinstance(source, str | os.PathLike):
         yield from _file_chunks(Path(source))
     elif isinstance(source, Tensor | np.ndarray):
-        values = np.ascontiguousarray(source.cpu() if isinstance(source, Tensor) else source)
+        plain = source.detach().cpu() if isinstance(source, Tensor) else source
+        values = np.ascontiguousarray(plain)
         yield f"{values.dtype} {values.shape}".encode()
         yield values.tobytes()
     else:

@@ -23,15 +23,19 @@ class Features:
         values: float32 or float64, finite; may be a memory-mapped file.
         origin: what made them.
         keys: names of the n rows, or () if nobody knows them.
+        labels: classes of the n rows, "" for one without, or () if nobody knows them.
     """
 
     values: Array
     origin: Origin
     keys: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.keys and len(self.keys) != len(self.values):
             raise DataError(f"{len(self.values)} rows of features but {len(self.keys)} keys")
+        if self.labels and len(self.labels) != len(self.values):
+            raise DataError(f"{len(self.values)} rows of features but {len(self.labels)} labels")
 
 
 def checked_matrix(values: object, what: str, least: int = 1) -> Array:

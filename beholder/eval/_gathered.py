@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Gathered:
         Raises DataError if they are of different origins, or only one has labels.
         """
         for mine, theirs in zip(self.origins, other.origins, strict=True):
-            check_same(mine, theirs)
+            check_same(mine, theirs, unknown_agrees=True)
         if self.rows and other.rows and bool(self.labels) != bool(other.labels):
             raise DataError("one part has labels and the other has none")
         both = self.empty()
@@ -97,7 +98,8 @@ class Gathered:
 
     def arrays(self) -> dict[str, Array]:
         """All of it as plain arrays, which `restore` takes back."""
-        found: dict[str, Array] = {"labels": _letters(self.labels)}
+        made_by = [origin.as_dict() for origin in self.origins]
+        found: dict[str, Array] = {"labels": _letters(self.labels), "origins": _letters(made_by)}
         for number in range(len(self.origins) if self.rows else 0):
             held = self.held(number)
             if isinstance(held, Features):
@@ -110,15 +112,18 @@ class Gathered:
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Forget everything, and hold what `arrays` gave.
 
-        Raises DataError if it was kept otherwise, whole or as sums.
+        Raises DataError if it was kept otherwise, whole or as sums, or if other networks or another
+        resize made it, naming both.
         """
+        self._check_origins(arrays)
         whole = [name for name in arrays if name.endswith(".features")]
-        if len(arrays) > 1 and bool(whole) == self.as_sums:
+        is_empty = not any(name.startswith("0.") for name in arrays)
+        if not is_empty and bool(whole) == self.as_sums:
             kept = ("features", "sums") if whole else ("sums", "features")
             raise DataError(f"the saved state holds {kept[0]}, but {kept[1]} are kept here")
         fresh = self.empty()
-        fresh.labels = json.loads(arrays["labels"].tobytes().decode())
-        for number, origin in enumerate(self.origins if len(arrays) > 1 else ()):
+        fresh.labels = _read_letters(arrays["labels"])
+        for number, origin in enumerate(() if is_empty else self.origins):
             if whole:
                 fresh._blocks[number] = [arrays[f"{number}.features"]]
                 fresh.rows = len(fresh._blocks[number][0])
@@ -127,6 +132,17 @@ class Gathered:
                 parts = (arrays[f"{number}.mean"], arrays[f"{number}.scatter"])
                 fresh._sums[number] = Statistics(fresh.rows, *parts, origin)
         vars(self).update(vars(fresh))
+
+    def _check_origins(self, arrays: Mapping[str, Array]) -> None:
+        if "origins" not in arrays:
+            raise DataError("the saved state does not say what made its features")
+        saved = [Origin.from_dict(values) for values in _read_letters(arrays["origins"])]
+        if len(saved) != len(self.origins):
+            raise DataError(f"the saved state is of {len(saved)} networks, not {len(self.origins)}")
+        for theirs, mine in zip(saved, self.origins, strict=True):
+            if found := theirs.differences(mine):
+                listed = "; ".join(f"{name}: {a} and {b}" for name, (a, b) in found.items())
+                raise DataError(f"the saved state and this metric do not fit ({listed})")
 
     def _fold(self) -> None:
         for number, blocks in enumerate(self._blocks):
@@ -143,5 +159,9 @@ def _together(first: Statistics | None, second: Statistics | None) -> Statistics
     return first.merged(second)
 
 
-def _letters(labels: Sequence[str]) -> Array:
-    return np.frombuffer(json.dumps(list(labels)).encode(), np.uint8).copy()
+def _letters(values: Sequence[object]) -> Array:
+    return np.frombuffer(json.dumps(list(values)).encode(), np.uint8).copy()
+
+
+def _read_letters(letters: Array) -> list[Any]:
+    return list(json.loads(letters.tobytes().decode()))

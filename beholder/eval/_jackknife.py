@@ -7,6 +7,7 @@ of such draws lie far to one side of the figure itself. Leaving rows out does ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -19,6 +20,8 @@ from beholder.eval._bootstrap import LEVEL
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+_NEWTON = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +103,17 @@ def _bias_and_variance(value: float, side: Deleted) -> tuple[float, float]:
 
 
 def student_t(probability: float, freedom: float) -> float:
-    """Quantile of Student's t by its expansion around the normal one (Abramowitz & Stegun 26.7.5).
+    """Quantile of Student's t, for any `freedom` of 1 or more, also a broken one.
 
-    At 97.5 % it is right to 0.1 % from 6 degrees of freedom on, and to 3 % at 2.
+    With t = √freedom tan θ the density of θ goes as cos θ to the power freedom - 1: a smooth one on
+    a finite range, even for one degree. Its integral is concave in θ, so that Newton's steps come
+    to the quantile from the normal one, which is nearer to 0, without ever passing it.
     """
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
+    log_whole = math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2) + math.log(math.pi) / 2
+    wanted = (probability - 0.5) * math.exp(log_whole)
+    theta = math.atan(NormalDist().inv_cdf(probability) / math.sqrt(freedom))
+    for _ in range(_NEWTON):
+        nodes = theta / 2 * (_NODES + 1)
+        reached = theta / 2 * float(_WEIGHTS @ np.cos(nodes) ** (freedom - 1))
+        theta += (wanted - reached) / math.cos(theta) ** (freedom - 1)
+    return math.sqrt(freedom) * math.tan(theta)

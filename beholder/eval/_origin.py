@@ -34,11 +34,15 @@ class Origin:
 
     def differences(self, other: Origin) -> dict[str, tuple[str, str]]:
         """The fields that differ, with both values; an unknown one differs from a known one."""
-        return {
-            f.name: (mine, theirs)
-            for f in fields(self)
-            if (mine := getattr(self, f.name)) != (theirs := getattr(other, f.name))
-        }
+        return {name: pair for name, pair in self._pairs(other).items() if pair[0] != pair[1]}
+
+    def unsure(self, other: Origin) -> dict[str, tuple[str, str]]:
+        """The fields of which one side or both do not know whether they agree, with both values."""
+        return {name: pair for name, pair in self._pairs(other).items() if UNKNOWN in pair}
+
+    def _pairs(self, other: Origin) -> dict[str, tuple[str, str]]:
+        theirs = other.as_dict()
+        return {name: (mine, theirs[name]) for name, mine in self.as_dict().items()}
 
     def as_dict(self) -> dict[str, str]:
         """The same as plain JSON-ready values."""
@@ -56,17 +60,27 @@ class Origin:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check_same(first: Origin, second: Origin, *, assumed: bool = False) -> None:
+def check_same(
+    first: Origin, second: Origin, *, assumed: bool = False, unknown_agrees: bool = False
+) -> None:
     """Refuse to compare features of two origins.
 
-    With `assumed` the fields that one side does not know are taken to agree.
-    Raises DataError naming every field that differs, with both values.
+    Args:
+        first: of one side.
+        second: of the other.
+        assumed: take all fields to agree that a side, or both, do not know.
+        unknown_agrees: take fields to agree that both do not know: for parts of one set, and for
+            features that a caller brought together by hand.
+
+    Raises:
+        DataError: naming every field that differs or that nobody knows, with both values.
     """
-    found = {
-        name: pair
-        for name, pair in first.differences(second).items()
-        if not (assumed and UNKNOWN in pair)
-    }
+    unsure = first.unsure(second)
+    found = {**first.differences(second), **unsure}
+    if assumed:
+        found = {name: pair for name, pair in found.items() if name not in unsure}
+    elif unknown_agrees:
+        found = {name: pair for name, pair in found.items() if pair[0] != pair[1]}
     if found:
         listed = "; ".join(f"{name}: {mine} and {theirs}" for name, (mine, theirs) in found.items())
         unknown = any(UNKNOWN in pair for pair in found.values())

@@ -75,7 +75,7 @@ def from_features(first: Given, second: Given, *, ddof: int = 1) -> Frechet:
     """
     check_ddof(ddof)
     if isinstance(first, Features | Statistics) and isinstance(second, Features | Statistics):
-        check_same(first.origin, second.origin)
+        check_same(first.origin, second.origin, unknown_agrees=True)
     return distance(moments(first, ddof, "first"), moments(second, ddof, "second"))
 
 

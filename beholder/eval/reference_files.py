@@ -16,7 +16,8 @@ What a layout does not fix is "unknown" in the origin, so that comparing needs a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,22 +41,24 @@ Held = Features | Statistics
 KIND = "beholder features 1"
 """What a file of features of ours says."""
 _MATRICES = {"feats": "clean-fid-kid", "reps": "dgm-eval"}
-_NOWHERE = Origin.from_dict({})
-_ADM = {"extractor": "inception-2015-12-05", "resize": "tf1"}
+_NOWHERE = Origin.from_dict({"clips": UNKNOWN})
+_ADM = {"extractor": "inception-2015-12-05", "resize": "tf1"}  # of pictures, so without clips
 _ADM_LAYERS = {"2048": ("mu", "sigma"), "sfid": ("mu_s", "sigma_s")}
 
 
 def is_reference(path: Path) -> bool:
     """Whether a file holds features or statistics, by its suffix and the names and axes in it.
 
-    An .npz or .npy of pictures or clips is none. One that cannot be read counts as a reference,
-    since reading it says what is wrong.
+    An .npz or .npy of pictures or clips is none, whatever lies beside them, unless its names are
+    those of a layout. One that cannot be read counts as a reference, since reading it says what is
+    wrong.
     """
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
     try:
         names = array_names(path)
-        return _known(names) or any(len(array_shape(path, name)) <= 2 for name in names[:1])
+        flat = bool(names) and all(len(array_shape(path, name)) <= 2 for name in names)
+        return flat or _known(names)
     except DataError:
         return True
 
@@ -78,11 +81,13 @@ def read_reference(path: str | Path) -> dict[str, Held]:
 
 
 def write_features(features: Features, path: str | Path) -> None:
-    """Write features with their origin and keys as .safetensors or .npz, by the suffix.
+    """Write features with their origin, keys and labels as .safetensors or .npz, by the suffix.
 
-    Raises DataError if the suffix is neither.
+    Raises DataError if the suffix is neither, or if two rows have one key.
     """
-    about = {"kind": KIND, "keys": json.dumps(features.keys), **features.origin.as_dict()}
+    _check_distinct(features.keys, str(path))
+    words = {name: json.dumps(getattr(features, name)) for name in ("keys", "labels")}
+    about = {"kind": KIND, **words, **features.origin.as_dict()}
     write_arrays(Path(path), {"values": features.values}, about)
 
 
@@ -113,11 +118,30 @@ def _known(names: list[str]) -> bool:
 def _own_features(path: Path) -> Features:
     about = read_about(path)
     values = checked_matrix(read_arrays(path, ["values"])["values"], str(path))
+    keys, labels = (_words(path, about, name) for name in ("keys", "labels"))
+    for name, words in (("keys", keys), ("labels", labels)):
+        if len(words) not in {0, len(values)}:
+            raise DataError(
+                f"{path}: it has {len(values)} rows of features but {len(words)} {name}"
+            )
+    _check_distinct(keys, str(path))
+    return Features(values, Origin.from_dict(about), keys, labels)
+
+
+def _words(path: Path, about: Mapping[str, object], name: str) -> tuple[str, ...]:
     try:
-        keys = tuple(map(str, json.loads(str(about.get("keys", "[]")))))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: its keys are damaged: {error}") from error
-    return Features(values, Origin.from_dict(about), keys)
+        words = json.loads(str(about.get(name, "[]")))
+    except ValueError as error:
+        raise DataError(f"{path}: its {name} are damaged: {error}") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise DataError(f"{path}: its {name} are damaged: they must be a list of strings")
+    return tuple(words)
+
+
+def _check_distinct(keys: Sequence[str], what: str) -> None:
+    if len(set(keys)) < len(keys):
+        key, times = Counter(keys).most_common(1)[0]
+        raise DataError(f"{what}: {times} rows have the key {key!r}; every row needs its own")
 
 
 def _foreign(path: Path, names: list[str]) -> dict[str, Held]:

@@ -8,6 +8,7 @@ offset common to all features costs no digits.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +128,7 @@ class Statistics:
         return Statistics(rest, mean, scatter, self.origin)
 
     def _counts(self, other: Statistics, what: str) -> tuple[int, int]:
-        check_same(self.origin, other.origin)
+        check_same(self.origin, other.origin, unknown_agrees=True)
         if self.dims != other.dims:
             raise DataError(f"statistics of {self.dims} and {other.dims} values cannot be {what}")
         if self.count is None or other.count is None:
@@ -153,7 +154,7 @@ class Statistics:
         if about.get("kind") != KIND:
             raise DataError(f"{path} does not hold statistics that beholder wrote")
         arrays = read_arrays(path, ["mean", "scatter"])
-        count = json.loads(str(about.get("count", "null")))
+        count = _count_in(path, about)
         mean, scatter = (arrays[name].astype(np.float64) for name in ("mean", "scatter"))
         check_moments(mean, scatter, str(path))
         return cls(count, mean, scatter, Origin.from_dict(about))
@@ -216,6 +217,17 @@ def check_moments(mean: Array, scatter: Array, what: str) -> None:
     bound = np.sqrt(np.maximum(diagonal, 0))
     if (np.abs(scatter) - np.outer(bound, bound)).max(initial=0.0) > 1e-6 * largest:
         raise DataError(f"{what}: its covariance is not positive semidefinite")
+
+
+def _count_in(path: Path, about: Mapping[str, object]) -> int | None:
+    text = str(about.get("count", "null"))
+    try:
+        count = json.loads(text)
+    except ValueError:
+        count = text
+    if count is None or (type(count) is int and count >= 1):
+        return count
+    raise DataError(f"{path}: its count is damaged: {text!r} is no number of pictures")
 
 
 def _degrees(count: int, ddof: int) -> int:

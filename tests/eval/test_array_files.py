@@ -81,3 +81,30 @@ def test_other_suffixes_are_refused(tmp_path: Path) -> None:
         read_arrays(tmp_path / "a.pt")
     with pytest.raises(DataError, match=r"write .safetensors or .npz"):
         write_arrays(tmp_path / "a.npy", {"x": VALUES}, {})
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_two_writers_of_one_file_do_not_meet(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    replace = Path.replace
+
+    def interrupted(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", replace)
+        write_arrays(path, {"x": VALUES}, {})  # another run writes just before this one is done
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    write_arrays(path, {"x": 2 * VALUES}, {})
+    np.testing.assert_array_equal(read_arrays(path)["x"], 2 * VALUES)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_failed_write_leaves_the_file_as_it_was_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    write_arrays(path, {"x": VALUES}, {})
+    with pytest.raises(ValueError, match="Object arrays"):
+        write_arrays(path, {"x": VALUES, "y": np.array([{}], dtype=object)}, {})
+    np.testing.assert_array_equal(read_arrays(path)["x"], VALUES)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

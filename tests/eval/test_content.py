@@ -44,3 +44,10 @@ def test_what_has_no_bytes_has_no_name(source: object) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert content_of(tmp_path / "pipe") is None
+
+
+def test_a_tensor_that_is_being_optimised_has_the_name_of_its_values() -> None:
+    values = torch.rand(3, 4, 4)
+    name = content_of(values.clone().requires_grad_())
+    assert name is not None
+    assert name == content_of(values)

@@ -38,3 +38,9 @@ def test_there_are_as_many_keys_as_rows_or_none() -> None:
     assert Features(np.ones((2, 3)), OURS).keys == ()
     with pytest.raises(DataError, match="2 rows of features but 1 keys"):
         Features(np.ones((2, 3)), OURS, ("a",))
+
+
+def test_there_are_as_many_labels_as_rows_or_none() -> None:
+    assert Features(np.ones((2, 3)), OURS, labels=("cat", "")).labels == ("cat", "")
+    with pytest.raises(DataError, match="2 rows of features but 1 labels"):
+        Features(np.ones((2, 3)), OURS, labels=("cat",))

@@ -1,5 +1,7 @@
 """Batches, merges and saved states make the same features and sums as one pass."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,26 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(DataError, match="there are no pictures"):
         Gathered(ORIGINS, as_sums=True).held(0)
     assert found.rows == 40
+
+
+@pytest.mark.parametrize("as_sums", [True, False])
+def test_a_state_of_other_networks_is_refused_with_both_named(as_sums: bool) -> None:
+    arrays = gathered(ROWS, as_sums=as_sums).arrays()
+    clean = Gathered([replace(origin, resize="clean") for origin in ORIGINS], as_sums=as_sums)
+    with pytest.raises(DataError, match=r"do not fit \(resize: r and clean\)"):
+        clean.restore(arrays)
+    other = Gathered([ORIGINS[0], replace(ORIGINS[1], extractor="clip")], as_sums=as_sums)
+    with pytest.raises(DataError, match=r"extractor: toy and clip"):
+        other.restore(arrays)
+    with pytest.raises(DataError, match="of 2 networks, not 1"):
+        Gathered(ORIGINS[:1], as_sums=as_sums).restore(arrays)
+    del arrays["origins"]
+    with pytest.raises(DataError, match="does not say what made its features"):
+        Gathered(ORIGINS, as_sums=as_sums).restore(arrays)
+    assert clean.rows == other.rows == 0
+
+
+def test_an_empty_state_of_other_networks_is_refused_too() -> None:
+    arrays = Gathered(ORIGINS, as_sums=True).arrays()
+    with pytest.raises(DataError, match="layer: one and two"):
+        Gathered(ORIGINS[::-1], as_sums=True).restore(arrays)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+
+import mpmath
 import numpy as np
 import pytest
 
@@ -96,8 +99,24 @@ def test_rows_of_one_unit_stay_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("freedom", "expected", "within"),
-    [(2, 4.30265, 0.03), (6, 2.44691, 1e-3), (9, 2.26216, 2e-4), (30, 2.04227, 1e-5)],
+    ("freedom", "expected"),
+    [(1, 12.70620), (2, 4.30265), (3, 3.18245), (6, 2.44691), (9, 2.26216), (30, 2.04227)],
 )
-def test_students_t_equals_tables(freedom: float, expected: float, within: float) -> None:
-    assert student_t(0.975, freedom) == pytest.approx(expected, rel=within)
+def test_students_t_equals_tables(freedom: float, expected: float) -> None:
+    assert student_t(0.975, freedom) == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.6, 0.975, 0.995, 0.025])
+def test_students_t_of_one_and_two_degrees_has_a_closed_form(probability: float) -> None:
+    one = math.tan(math.pi * (probability - 0.5))
+    assert student_t(probability, 1) == pytest.approx(one, rel=1e-12, abs=1e-15)
+    spread = 2 * probability * (1 - probability)
+    two = (2 * probability - 1) / math.sqrt(spread)
+    assert student_t(probability, 2) == pytest.approx(two, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("freedom", [1.1, 1.5, 2.7, 8.4, 99.5, 1e4])
+def test_students_t_of_broken_degrees_has_its_probability(freedom: float) -> None:
+    share = freedom / (freedom + student_t(0.975, freedom) ** 2)
+    beyond = mpmath.betainc(freedom / 2, 0.5, 0, share, regularized=True) / 2
+    assert float(beyond) == pytest.approx(0.025, rel=1e-8)

@@ -37,3 +37,25 @@ def test_the_digest_differs_where_any_field_does() -> None:
     digests = {origin.digest for origin in (OURS, *others)}
     assert len(digests) == 1 + len(others)
     assert OURS.digest == replace(OURS).digest
+
+
+def test_what_nobody_knows_compares_only_if_it_is_assumed_to_agree() -> None:
+    theirs = replace(OURS, weights=UNKNOWN, resize=UNKNOWN)
+    other = replace(theirs)
+    with pytest.raises(DataError, match=r"weights: unknown and unknown; .*--assume-protocol"):
+        check_same(theirs, other)
+    check_same(theirs, other, assumed=True)
+
+
+def test_parts_of_one_set_agree_in_what_nobody_knows_and_in_nothing_else() -> None:
+    theirs = replace(OURS, weights=UNKNOWN, resize=UNKNOWN)
+    check_same(theirs, replace(theirs), unknown_agrees=True)
+    with pytest.raises(DataError, match=r"\(resize: unknown and tf1\)"):
+        check_same(theirs, replace(theirs, resize="tf1"), unknown_agrees=True)
+
+
+def test_fields_are_unsure_where_one_side_or_both_do_not_know_them() -> None:
+    mine, theirs = replace(OURS, weights=UNKNOWN, layer="768"), replace(OURS, weights=UNKNOWN)
+    theirs = replace(theirs, resize=UNKNOWN)
+    assert mine.unsure(theirs) == {"weights": (UNKNOWN, UNKNOWN), "resize": ("tf1", UNKNOWN)}
+    assert list(mine.differences(theirs)) == ["layer", "resize"]

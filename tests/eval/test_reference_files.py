@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 
 from beholder.errors import ConfigError, DataError
+from beholder.eval._array_files import write_arrays
 from beholder.eval._features import Features
-from beholder.eval._origin import UNKNOWN, Origin
+from beholder.eval._origin import UNKNOWN, Origin, check_same
 from beholder.eval.frechet import from_features, from_statistics
 from beholder.eval.reference_files import (
+    KIND,
     is_reference,
     read_reference,
     write_features,
@@ -22,7 +25,7 @@ from tests.eval.exact_frechet import ORIGIN
 RNG = np.random.default_rng(8)
 ROWS = RNG.normal(size=(30, 4)).astype(np.float32)
 SPATIAL = RNG.normal(size=(30, 3)).astype(np.float32)
-NOWHERE = Origin.from_dict({})
+NOWHERE = Origin.from_dict({"clips": UNKNOWN})
 
 
 def sums(rows: Any) -> tuple[Any, Any]:
@@ -69,6 +72,7 @@ def test_adms_statistics_are_read_for_both_layers(tmp_path: Path) -> None:
     assert (pooled.origin.extractor, pooled.origin.resize) == ("inception-2015-12-05", "tf1")
     assert (pooled.origin.layer, placed.origin.layer) == ("2048", "sfid")
     assert (pooled.origin.weights, pooled.origin.decode) == (UNKNOWN, UNKNOWN)
+    assert pooled.origin.clips == "", "they are of pictures"
 
 
 def test_dgm_evals_features_are_read_without_unpickling_its_settings(tmp_path: Path) -> None:
@@ -158,7 +162,8 @@ def test_what_a_layout_cannot_hold_is_refused(tmp_path: Path) -> None:
 def test_pictures_and_clips_are_no_reference(tmp_path: Path) -> None:
     np.savez(tmp_path / "samples.npz", arr_0=np.zeros((3, 8, 8, 3), np.uint8), arr_1=np.arange(3))
     np.save(tmp_path / "clips.npy", np.zeros((2, 4, 8, 8, 3), np.uint8))
-    for name in ("samples.npz", "clips.npy", "missing.npz", "photo.png"):
+    np.savez(tmp_path / "labelled.npz", labels=np.arange(3), images=np.zeros((3, 8, 8, 3)))
+    for name in ("samples.npz", "labelled.npz", "clips.npy", "missing.npz", "photo.png"):
         assert not is_reference(tmp_path / name)
     assert not is_reference(tmp_path)
     with pytest.raises(DataError, match="look like pictures or clips"):
@@ -204,3 +209,57 @@ def test_a_damaged_file_counts_as_a_reference_that_cannot_be_read(tmp_path: Path
     assert is_reference(path)
     with pytest.raises(DataError, match="cannot read"):
         read_reference(path)
+
+
+def test_statistics_of_somebody_elses_videos_are_usable_if_a_person_vouches(tmp_path: Path) -> None:
+    path = tmp_path / "ucf101.npz"
+    mean, covariance = sums(ROWS)
+    np.savez(path, mu=mean, sigma=covariance)
+    ours = Origin(**{**ORIGIN.as_dict(), "clips": "first 16 frames, stride 1"})
+    with pytest.raises(DataError, match="clips: unknown and first 16 frames"):
+        check_same(statistics(path).origin, ours)
+    check_same(statistics(path).origin, ours, assumed=True)
+
+
+def test_files_of_ours_that_say_nothing_of_clips_are_of_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "old.npz"
+    about = {k: v for k, v in ORIGIN.as_dict().items() if k != "clips"}
+    write_arrays(path, {"values": ROWS}, {"kind": KIND, **about})
+    assert features(path, ORIGIN.layer).origin == ORIGIN
+
+
+@pytest.mark.parametrize("name", ["f.safetensors", "f.npz"])
+def test_our_features_keep_the_classes_of_their_rows(tmp_path: Path, name: str) -> None:
+    labels = tuple(["räd", "green", ""][row % 3] for row in range(30))
+    write_features(Features(ROWS, ORIGIN, labels=labels), tmp_path / name)
+    assert features(tmp_path / name, ORIGIN.layer).labels == labels
+
+
+def test_two_rows_of_one_key_are_refused(tmp_path: Path) -> None:
+    keys = ("a.png", "b.png", *(f"c{row}.png" for row in range(27)), "b.png")
+    with pytest.raises(DataError, match=r"f\.npz: 2 rows have the key 'b\.png'"):
+        write_features(Features(ROWS, ORIGIN, keys), tmp_path / "f.npz")
+    about = {"kind": KIND, "keys": json.dumps(keys), **ORIGIN.as_dict()}
+    write_arrays(tmp_path / "f.npz", {"values": ROWS}, about)
+    with pytest.raises(DataError, match=r"f\.npz: 2 rows have the key 'b\.png'"):
+        read_reference(tmp_path / "f.npz")
+
+
+@pytest.mark.parametrize("name", ["keys", "labels"])
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("{", "are damaged"),
+        ('"abc"', "a list of strings"),
+        ("[1, 2]", "a list of strings"),
+        ('["a"]', "30 rows of features but 1"),
+    ],
+)
+def test_damaged_names_of_rows_are_named_with_their_file(
+    tmp_path: Path, name: str, words: str, why: str
+) -> None:
+    about = {"kind": KIND, name: words, **ORIGIN.as_dict()}
+    write_arrays(tmp_path / "f.npz", {"values": ROWS}, about)
+    with pytest.raises(DataError, match=rf"f\.npz: .*{why}") as found:
+        read_reference(tmp_path / "f.npz")
+    assert name in str(found.value)

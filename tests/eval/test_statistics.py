@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from beholder.errors import DataError
+from beholder.eval._array_files import write_arrays
 from beholder.eval._features import Array, Features
-from beholder.eval.statistics import RunningStatistics, Statistics, check_moments
+from beholder.eval._origin import Origin
+from beholder.eval.statistics import KIND, RunningStatistics, Statistics, check_moments
 from tests.eval.exact_frechet import ORIGIN
 
 RNG = np.random.default_rng(0)
@@ -149,3 +151,21 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_covariance_is_refused(mean: Array, scatter: Array, why: str) -> None:
     with pytest.raises(DataError, match=why):
         check_moments(mean, scatter, "file")
+
+
+def test_parts_of_a_set_of_unknown_origin_merge() -> None:
+    nowhere = Origin.from_dict({})
+    first, second = (Statistics.of(part, nowhere) for part in (ROWS[:20], ROWS[20:]))
+    np.testing.assert_allclose(
+        first.merged(second).scatter, Statistics.of(ROWS, nowhere).scatter, rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("count", ["x", '"7"', "-5", "0", "7.5", "true", "[7]"])
+def test_a_damaged_count_is_named_with_its_file(tmp_path: Path, count: str) -> None:
+    path = tmp_path / "s.npz"
+    whole = Statistics.of(ROWS, ORIGIN)
+    about = {"kind": KIND, "count": count, **ORIGIN.as_dict()}
+    write_arrays(path, {"mean": whole.mean, "scatter": whole.scatter}, about)
+    with pytest.raises(DataError, match=r"s\.npz: its count is damaged"):
+        Statistics.load(path)
