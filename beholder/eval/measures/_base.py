@@ -98,6 +98,8 @@ class Measurement:
         details: what else is known, such as the branch and rank of a Fréchet distance.
         samples: values of single rows by key, where the metric is made of such.
         why: why there is no value; "" if there is one.
+        biased: whether the value depends on how many rows there are beyond chance, so that it
+            compares only with values of as many.
     """
 
     metric: str
@@ -111,15 +113,16 @@ class Measurement:
     details: Mapping[str, object] = field(default_factory=dict)
     samples: Mapping[str, float] = field(default_factory=dict)
     why: str = ""
+    biased: bool = False
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):
             raise DataError(f"{self.metric} came out as {self.value}; give `why` and no value")
 
     def minus(self, other: Measurement) -> float:
-        """The difference of two values of one protocol.
+        """The difference of two values of one protocol, and of as many rows where that matters.
 
-        Raises DataError naming what differs if the protocols, or the metrics, are not the same.
+        Raises DataError naming what differs if they do not compare, or if one has no value.
         """
         check_comparable(self, other)
         if self.value is None or other.value is None:
@@ -132,13 +135,34 @@ class Measurement:
 
 
 def check_comparable(first: Measurement, second: Measurement) -> None:
-    """Raise DataError naming what differs if two measurements are not of one protocol."""
+    """Raise DataError naming what differs if two measurements are not of one protocol.
+
+    Nor do biased ones of other numbers of rows compare. A real side whose number its file does not
+    say is taken for the same as another such; of a fake side that has to be known.
+    """
     mine = {"metric": first.metric, **first.protocol}
     theirs = {"metric": second.metric, **second.protocol}
     found = [k for k in {**mine, **theirs} if mine.get(k) != theirs.get(k)]
     if found:
         listed = "; ".join(f"{k}: {mine.get(k)} and {theirs.get(k)}" for k in found)
         raise DataError(f"these numbers do not compare ({listed})")
+    if first.biased or second.biased:
+        _check_counts(first, second)
+
+
+def _check_counts(first: Measurement, second: Measurement) -> None:
+    if first.real == second.real and first.fake == second.fake and first.fake is not None:
+        return
+    sides = {"real": (first.real, second.real), "fake": (first.fake, second.fake)}
+    listed = "; ".join(
+        f"{name}: {' and '.join('unknown' if n is None else str(n) for n in counts)}"
+        for name, counts in sides.items()
+        if counts[0] != counts[1] or (counts == (None, None) and name == "fake")
+    )
+    raise DataError(
+        f"{first.metric} depends on how many pictures or clips there are, so these numbers do not "
+        f"compare ({listed}); measure both with as many"
+    )
 
 
 class Options(Protocol):

@@ -46,7 +46,7 @@ def choose(
         protocol: the resize of metrics that let one choose, such as "clean"; others ignore it.
 
     Raises:
-        ConfigError: if the metric, a setting or a value is unknown.
+        ConfigError: if the metric, a setting or a value is unknown, or a value out of range.
     """
     measure = find(metric)
     known = [f.name for f in fields(measure.options)]
@@ -54,12 +54,23 @@ def choose(
     for key in given:
         if key not in known:
             raise ConfigError(f"{metric} has no setting {key!r}; it has {', '.join(known)}")
-    if protocol is not None and "resize" in known:
-        given.setdefault("resize", protocol)
+    has_protocol = protocol is not None and "resize" in known
+    if has_protocol and given.setdefault("resize", protocol) != protocol:
+        raise ConfigError(
+            f"{metric}: resize={given['resize']} and the protocol {protocol} contradict; "
+            "give one of them"
+        )
     try:
         options = pydantic.TypeAdapter(measure.options).validate_python(given)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "settings"
-        raise ConfigError(f"{metric}: {where}: {first['msg']}") from error
+        raise ConfigError(f"{metric}: {_fault(error)}") from error
     return Chosen(metric=metric, name=name or metric, measure=measure, options=options)
+
+
+def _fault(error: pydantic.ValidationError) -> str:
+    """The first fault: that of a range as `Options` tells it, that of a type with its setting."""
+    first = error.errors()[0]
+    own = first.get("ctx", {}).get("error")
+    if isinstance(own, ConfigError):
+        return str(own)
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from beholder.errors import DataError
 from beholder.eval._features import Features
 from beholder.eval._jackknife import Jackknife
 from beholder.eval._origin import UNKNOWN, Origin
@@ -37,6 +38,12 @@ def frechet_measurement(
         ConfigError: if `ddof` or `groups` is out of range.
     """
     one, other = real.either(need), fake.either(need)
+    for side, given in ((real, one), (fake, other)):
+        if rows_of(given) == 1:
+            raise DataError(
+                f"{metric} compares spreads, but {side.name} has a single picture or video; a "
+                "folder of pictures alone is one video, its frames"
+            )
     unit = None if need.sampling is None else video_of
     value, sure, dealt = with_interval(one, other, ddof=ddof, groups=groups, unit=unit)
     return Measurement(
@@ -49,6 +56,7 @@ def frechet_measurement(
         fake=rows_of(other),
         protocol={**known(one.origin, other.origin).as_dict(), "ddof": ddof},
         details={**_details(value, sure), **assumed(one.origin, other.origin), **notes(one, other)},
+        biased=True,
     )
 
 
@@ -69,8 +77,8 @@ def known(first: Origin, second: Origin) -> Origin:
 
 
 def assumed(first: Origin, second: Origin) -> dict[str, object]:
-    """Which fields of the origin only one side knows, so that they were taken to agree."""
-    fields = [k for k, pair in first.differences(second).items() if UNKNOWN in pair]
+    """Which fields of the origin only one side knows, or none, so that they were taken to agree."""
+    fields = list(first.unsure(second))
     return {"assumed": fields} if fields else {}
 
 
@@ -80,8 +88,8 @@ def notes(real: Given, fake: Given) -> dict[str, object]:
     least, dims = min(counts, default=USUAL), dims_of(fake)
     if least <= dims:
         text = (
-            f"{least} pictures or clips are fewer than the {dims} values of each, so the distance "
-            "is far above that of more: compare it only with figures of as many"
+            f"{least} pictures or clips are no more than the {dims} values of each, so the "
+            "distance is far above that of more: compare it only with figures of as many"
         )
     elif least < USUAL:
         text = (

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from beholder.errors import DataError
+from beholder.errors import ConfigError, DataError
 from beholder.eval._features import Features
 from beholder.eval.measures._base import Need, Sampling, Side
 from beholder.eval.video import per_video
 
 Classifier = Literal["i3d", "resnet-50", "resnext-101", "videomae"]
 """A network of videos that names classes."""
+LEAST_FRAMES = 10
+"""Of a clip for I3D, as its authors ask: it halves time three times before its last mean."""
 _NEEDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "i3d": ("i3d", (("protocol", "stylegan-v"),)),
     "resnet-50": ("resnet3d", (("model", "resnet-50"), ("protocol", "fid-vid"))),
@@ -25,6 +27,13 @@ def logits_of(network: Classifier, sampling: Sampling) -> Need:
     """The answers of a classifier to clips."""
     extractor, settings = _NEEDS[network]
     return Need(extractor=extractor, layer="logits", settings=settings, sampling=sampling)
+
+
+def check_frames(network: str, frames: int) -> None:
+    """Raise ConfigError if a clip is too short for the network."""
+    least = LEAST_FRAMES if network == "i3d" else 1
+    if frames < least:
+        raise ConfigError(f"frames must be {least} or more for {network}, got {frames}")
 
 
 def keyed(features: Features, metric: str, side: str) -> Features:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from beholder.eval.kernel import cmmd
 from beholder.eval.measures._base import Measure, Measurement, Need, Side
 from beholder.eval.measures._frechet import assumed, known
+from beholder.eval.measures._ranges import check_groups, positive
 from beholder.eval.measures._rows import ends_of, jackknife_of, present
 
 
@@ -15,7 +16,8 @@ class Options:
     """Settings of CMMD.
 
     Attributes:
-        model: of CLIP; the paper's is "ViT-L/14@336px".
+        model: of CLIP; the paper's is "ViT-L/14@336px". With a local file of weights any name will
+            do.
         sigma: width of the Gaussian kernel.
         scale: what the discrepancy is multiplied by.
         groups: of the jackknife; 0 for no interval.
@@ -25,6 +27,10 @@ class Options:
     sigma: float = 10.0
     scale: float = 1000.0
     groups: int = 10
+
+    def __post_init__(self) -> None:
+        positive(sigma=self.sigma, scale=self.scale)
+        check_groups(self.groups)
 
 
 def needs(options: Options) -> list[Need]:
@@ -62,6 +68,7 @@ def compute(real: Side | None, fake: Side, options: Options) -> list[Measurement
                 "estimator": "biased",
             },
             details={**ends.details, **assumed(first.origin, second.origin)},
+            biased=True,
         )
     ]
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beholder.errors import ConfigError
 from beholder.eval._features import Features
 from beholder.eval._jackknife import student_t
+from beholder.eval._moments import check_ddof
+from beholder.eval.extractors.inception import RESIZES
 from beholder.eval.frechet_infinity import FrechetInfinity, frechet_infinity
 from beholder.eval.measures._base import LEVEL, Measure, Measurement, Need, Side
 from beholder.eval.measures._frechet import assumed, known, rows_of
+from beholder.eval.measures._ranges import at_least, one_of
 from beholder.eval.measures._rows import inception, present
 
 
@@ -29,6 +33,14 @@ class Options:
     smallest: float = 0.1
     ddof: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        one_of(RESIZES, resize=self.resize)
+        at_least(3, points=self.points)
+        if not 0 < self.smallest < 1:
+            raise ConfigError(f"smallest must be a share between 0 and 1, got {self.smallest}")
+        check_ddof(self.ddof)
+        at_least(0, seed=self.seed)
 
 
 def needs(options: Options) -> list[Need]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from beholder.eval._moments import check_ddof
 from beholder.eval.measures._base import Measure, Measurement, Need, Sampling, Side
 from beholder.eval.measures._frechet import frechet_measurement
+from beholder.eval.measures._ranges import at_least, check_groups
 from beholder.eval.measures._rows import present
 from beholder.eval.measures._videos import averaged
 
@@ -25,6 +27,11 @@ class Options:
     pad: bool = True
     ddof: int = 1
     groups: int = 10
+
+    def __post_init__(self) -> None:
+        at_least(1, frames=self.frames)
+        check_ddof(self.ddof)
+        check_groups(self.groups)
 
 
 def needs(options: Options) -> list[Need]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from beholder.errors import ConfigError
+from beholder.eval._moments import check_ddof
 from beholder.eval.measures._base import Measure, Measurement, Need, Sampling, Side
 from beholder.eval.measures._frechet import frechet_measurement
+from beholder.eval.measures._ranges import check_clips, check_groups, one_of
 from beholder.eval.measures._rows import present
+from beholder.eval.measures._videos import check_frames
 
-LEAST_FRAMES = 10
-"""Of a clip: I3D halves time three times, and its last window takes two places."""
 USUAL = 2048
 """Videos a side in published figures."""
 _DDOF = {"stylegan-v": 0, "cd-fvd": 0, "tf": 1, "imagenet": 0}
@@ -42,16 +42,19 @@ class Options:
     ddof: int | None = None
     groups: int = 10
 
+    def __post_init__(self) -> None:
+        one_of(tuple(_PROTOCOLS), features=self.features)
+        if self.protocol is not None:
+            one_of(_PROTOCOLS[self.features], protocol=self.protocol)
+        check_clips(self.frames, self.stride, self.clips)
+        check_frames(self.features, self.frames)
+        if self.ddof is not None:
+            check_ddof(self.ddof)
+        check_groups(self.groups)
+
 
 def needs(options: Options) -> list[Need]:
-    """One clip of each video.
-
-    Raises ConfigError if the protocol is none of the network's, or clips are too short for it.
-    """
-    if options.features == "i3d" and options.frames < LEAST_FRAMES:
-        raise ConfigError(
-            f"I3D needs clips of {LEAST_FRAMES} frames or more, got frames={options.frames}"
-        )
+    """One clip of each video."""
     need = Need(
         extractor=options.features,
         layer=_LAYERS[options.features],
@@ -71,13 +74,7 @@ def compute(real: Side | None, fake: Side, options: Options) -> list[Measurement
 
 
 def _protocol(options: Options) -> str:
-    known = _PROTOCOLS[options.features]
-    chosen = options.protocol or known[0]
-    if chosen not in known:
-        raise ConfigError(
-            f"FVD by {options.features} has the protocols {', '.join(known)}; got {chosen!r}"
-        )
-    return chosen
+    return options.protocol or _PROTOCOLS[options.features][0]
 
 
 def _note(found: Measurement) -> str:

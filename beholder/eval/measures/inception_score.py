@@ -8,12 +8,12 @@ from typing import Literal
 
 from beholder.eval._features import Features
 from beholder.eval._jackknife import student_t
-from beholder.eval.inception_score import InceptionScore, Splits, inception_score
+from beholder.eval.extractors.inception import RESIZES
+from beholder.eval.inception_score import PARTS, InceptionScore, Splits, inception_score
 from beholder.eval.measures._base import Measure, Measurement, Need, Side
 from beholder.eval.measures._frechet import jackknife_text
+from beholder.eval.measures._ranges import check_groups, one_of
 from beholder.eval.measures._rows import ends_of, inception
-
-_BOTH: tuple[Splits, ...] = ("torch-fidelity", "adm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,10 @@ class Options:
     groups: int = 10
     resize: str = "tf1"
 
+    def __post_init__(self) -> None:
+        check_groups(self.groups)
+        one_of(RESIZES, resize=self.resize)
+
 
 def needs(options: Options) -> list[Need]:
     """Logits of Inception without their bias."""
@@ -43,41 +47,43 @@ def needs(options: Options) -> list[Need]:
 def compute(_: Side | None, fake: Side, options: Options) -> list[Measurement]:
     """The score by the parts asked for, and "inception_score_whole" of all pictures.
 
-    With "both" the parts of ADM are a third one, "inception_score_adm".
+    With "both" the parts of ADM are a third one, "inception_score_adm". Too few pictures for the
+    parts leave that score without a value.
     """
     (need,) = needs(options)
     logits = fake.features_of(need, "inception_score")
-    if options.splits != "both":
-        found = _score(logits, options.splits, options.groups)
-        return [_by_parts("", logits, found, options.splits), _whole(logits, found, options)]
-    scores = {splits: _score(logits, splits, options.groups) for splits in _BOTH}
-    return [
-        _by_parts("", logits, scores["torch-fidelity"], "torch-fidelity"),
-        _by_parts("_adm", logits, scores["adm"], "adm"),
-        _whole(logits, scores["adm"], options),
-    ]
+    first = "torch-fidelity" if options.splits == "both" else options.splits
+    # any number of pictures can be divided as in ADM
+    whole = inception_score(logits.values, splits="adm", groups=options.groups)
+    found = [_by_parts("", logits, first)]
+    if options.splits == "both":
+        found.append(_by_parts("_adm", logits, "adm"))
+    return [*found, _whole(logits, whole, options)]
 
 
-def _score(logits: Features, splits: Splits, groups: int) -> InceptionScore:
-    return inception_score(logits.values, splits=splits, groups=groups)
-
-
-def _by_parts(suffix: str, logits: Features, found: InceptionScore, splits: str) -> Measurement:
+def _by_parts(suffix: str, logits: Features, splits: Splits) -> Measurement:
     """The mean over parts; they share no picture, so their spread says how sure it is."""
+    rows, metric = len(logits.values), f"inception_score{suffix}"
+    protocol = {**logits.origin.as_dict(), "splits": splits}
+    if rows < PARTS and splits != "adm":
+        why = f"{rows} rows cannot be divided into {PARTS} parts"
+        return Measurement(metric=metric, value=None, fake=rows, protocol=protocol, why=why)
+    found = inception_score(logits.values, splits=splits, groups=0)
     parts = len(found.scores)
     reach = None
     if parts > 1:
         error = float(found.scores.std(ddof=1)) / math.sqrt(parts)
         reach = error * student_t(0.975, parts - 1)
     return Measurement(
-        metric=f"inception_score{suffix}",
+        metric=metric,
         value=found.mean,
         low=None if reach is None else found.mean - reach,
         high=None if reach is None else found.mean + reach,
         interval="" if reach is None else f"Student's t over {parts} parts without common pictures",
-        fake=len(logits.values),
-        protocol={**logits.origin.as_dict(), "splits": splits},
+        fake=rows,
+        protocol=protocol,
         details={"deviation": found.deviation, "ddof": found.ddof, "parts": parts},
+        biased=True,
     )
 
 
@@ -93,6 +99,7 @@ def _whole(logits: Features, found: InceptionScore, options: Options) -> Measure
         fake=len(logits.values),
         protocol={**logits.origin.as_dict(), "splits": "none"},
         details=ends.details,
+        biased=True,
     )
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from beholder.errors import DataError
+from beholder.errors import ConfigError, DataError
 from beholder.eval._features import Features
+from beholder.eval.extractors.inception import RESIZES
 from beholder.eval.kernel import Discrepancy, SubsetKID, kid, kid_subsets
 from beholder.eval.measures._base import Measure, Measurement, Need, Side
 from beholder.eval.measures._frechet import assumed, known
+from beholder.eval.measures._ranges import at_least, check_groups, one_of
 from beholder.eval.measures._rows import Ends, ends_of, inception, jackknife_of, present
+
+_SEEDS = 2**32
+"""How many there are of `RandomState`, which published subsets are drawn by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,14 @@ class Options:
     exact: bool = True
     groups: int = 10
     resize: str = "tf1"
+
+    def __post_init__(self) -> None:
+        at_least(1, subsets=self.subsets)
+        at_least(2, size=self.size)
+        if not 0 <= self.seed < _SEEDS:
+            raise ConfigError(f"seed must be from 0 to {_SEEDS - 1}, got {self.seed}")
+        check_groups(self.groups)
+        one_of(RESIZES, resize=self.resize)
 
 
 def needs(options: Options) -> list[Need]:
@@ -103,6 +116,7 @@ def _subsets_of(size: int, real: Features, fake: Features, options: Options) -> 
             "estimator": f"{options.subsets} subsets of {size}",
             "seed": options.seed,
         },
+        details=assumed(real.origin, fake.origin),
     )
 
 

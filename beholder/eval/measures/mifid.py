@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beholder.errors import ConfigError
 from beholder.eval._bootstrap import percentile_interval, resampled_sums
 from beholder.eval._features import Features
+from beholder.eval.extractors.inception import RESIZES
 from beholder.eval.measures._base import Measure, Measurement, Need, Side
-from beholder.eval.measures._frechet import frechet_measurement, known
+from beholder.eval.measures._frechet import assumed, frechet_measurement, known
+from beholder.eval.measures._ranges import at_least, check_groups, one_of
 from beholder.eval.measures._rows import by_key, inception, present
 from beholder.eval.memorisation import (
     EPSILON,
@@ -42,6 +45,14 @@ class Options:
     draws: int = 1000
     seed: int = 0
     resize: str = "tf1"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon <= 1:
+            raise ConfigError(f"epsilon must lie in (0, 1], got {self.epsilon}")
+        check_groups(self.groups)
+        at_least(1, draws=self.draws)
+        at_least(0, seed=self.seed)
+        one_of(RESIZES, resize=self.resize)
 
 
 def needs(options: Options) -> list[Need]:
@@ -80,9 +91,17 @@ def _mifid(distance: Measurement, penalty: float, options: Options) -> Measureme
         real=distance.real,
         fake=distance.fake,
         protocol={**distance.protocol, "epsilon": options.epsilon, "over": options.over},
-        details={"fid": distance.value, "penalty": penalty},
+        details={"fid": distance.value, "penalty": penalty, **_of_both(distance)},
+        biased=True,
         why="" if penalty > 0 else "every picture is a copy, so the distance is divided by 0",
     )
+
+
+def _of_both(distance: Measurement) -> dict[str, object]:
+    """What holds for the figure as for the Fréchet distance in it."""
+    return {
+        name: distance.details[name] for name in ("assumed", "note") if name in distance.details
+    }
 
 
 def _nearest(
@@ -100,7 +119,11 @@ def _nearest(
         real=distance.real,
         fake=distance.fake,
         protocol={**known(pictures.origin, among.origin).as_dict(), "over": options.over},
-        details={"closest": _closest(nearest, pictures, among)},
+        details={
+            "closest": _closest(nearest, pictures, among),
+            **assumed(pictures.origin, among.origin),
+        },
+        biased=True,
         samples=by_key(pictures, nearest.distances),
     )
 

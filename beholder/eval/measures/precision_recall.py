@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from beholder.eval._neighbours import Border
+from beholder.eval.extractors import dinov2, inception, vgg16
 from beholder.eval.measures._base import Measure, Measurement, Need, Side
 from beholder.eval.measures._frechet import assumed, known
+from beholder.eval.measures._ranges import at_least, one_of
 from beholder.eval.measures._rows import by_key, present
 from beholder.eval.precision_recall import precision_recall
 
 Network = Literal["inception", "vgg16", "dinov2"]
 _LAYERS: dict[Network, str] = {"inception": "2048", "vgg16": "fc2_relu", "dinov2": "cls"}
-_RESIZES: dict[Network, str] = {"inception": "tf1", "vgg16": "tf1", "dinov2": "dgm-uint8"}
+_RESIZES: dict[Network, Sequence[str]] = {
+    "inception": inception.RESIZES,
+    "vgg16": vgg16.RESIZES,
+    "dinov2": dinov2.RESIZES,
+}
+"""What each network knows, its usual one first."""
 _OF_REAL = ("recall", "coverage")
 
 
@@ -42,10 +50,17 @@ class Options:
     draws: int = 1000
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        one_of(get_args(Network), features=self.features)
+        if self.resize:
+            one_of(_RESIZES[self.features], resize=self.resize)
+        at_least(1, k=self.k, density_k=self.density_k, draws=self.draws)
+        at_least(0, seed=self.seed)
+
 
 def needs(options: Options) -> list[Need]:
     """Features of the network that was chosen."""
-    resize = options.resize or _RESIZES[options.features]
+    resize = options.resize or _RESIZES[options.features][0]
     layer = _LAYERS[options.features]
     return [Need(extractor=options.features, layer=layer, settings=(("resize", resize),))]
 
@@ -76,6 +91,7 @@ def compute(real: Side | None, fake: Side, options: Options) -> list[Measurement
             fake=len(second.values),
             protocol={**known(first.origin, second.origin).as_dict(), **_settings(name, options)},
             details=assumed(first.origin, second.origin),
+            biased=True,
             samples=by_key(first if name in _OF_REAL else second, values),
         )
         for name, values in found.samples().items()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beholder.eval._moments import check_ddof
+from beholder.eval.extractors.inception import RESIZES
 from beholder.eval.measures._base import Measure, Measurement, Need, Side
 from beholder.eval.measures._frechet import frechet_measurement
+from beholder.eval.measures._ranges import check_groups, one_of
 from beholder.eval.measures._rows import inception, present
 
 
@@ -22,6 +25,11 @@ class Options:
     resize: str = "tf1"
     ddof: int = 1
     groups: int = 10
+
+    def __post_init__(self) -> None:
+        one_of(RESIZES, resize=self.resize)
+        check_ddof(self.ddof)
+        check_groups(self.groups)
 
 
 def needs(options: Options) -> list[Need]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from beholder.errors import DataError
-from beholder.eval._features import Array, Features
+from beholder.errors import ConfigError, DataError
+from beholder.eval._features import Array
 from beholder.eval.extractors._kinetics import classes_of
 from beholder.eval.measures._base import Measure, Measurement, Need, Sampling, Side
-from beholder.eval.measures._videos import Classifier, keyed, logits_of
+from beholder.eval.measures._ranges import check_clips
+from beholder.eval.measures._videos import Classifier, check_frames, keyed, logits_of
 from beholder.eval.video import (
     Integers,
     class_numbers,
@@ -24,6 +26,8 @@ from beholder.eval.video import (
 
 TOPS = (1, 5)
 """How many answers a video has."""
+_SHOWN = 5
+"""Classes that a protocol names; of more it has a hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,14 @@ class Options:
     clips: Literal["first", "centre", "segments", "spread"] = "first"
     among: Literal["all", "labels"] = "all"
     classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_clips(self.frames, self.stride, self.clips)
+        check_frames(self.network, self.frames)
+        try:
+            class_numbers((), self.classes)
+        except DataError as error:
+            raise ConfigError(f"classes: {error}") from error
 
 
 def needs(options: Options) -> list[Need]:
@@ -70,7 +82,20 @@ def compute(_: Side | None, fake: Side, options: Options) -> list[Measurement]:
         )
     targets = class_numbers(_labels(fake, videos, logits.keys), names)
     among = np.unique(targets) if options.among == "labels" else np.arange(len(names))
-    return [_measured(k, chances, targets, among, videos, logits, options) for k in TOPS]
+    protocol = {
+        **logits.origin.as_dict(),
+        "answers": len(among),
+        "classes": _named([names[at] for at in among]),
+        "among": options.among,
+    }
+    return [_measured(k, chances, targets, among, videos, protocol) for k in TOPS]
+
+
+def _named(classes: Sequence[str]) -> str:
+    """The classes in the order of the alphabet, or a hash of them where they are many."""
+    if len(classes) <= _SHOWN:
+        return " | ".join(sorted(classes))
+    return hashlib.sha256("\n".join(sorted(classes)).encode()).hexdigest()[:16]
 
 
 def _labels(side: Side, videos: Sequence[str], keys: Sequence[str]) -> list[str]:
@@ -97,11 +122,10 @@ def _measured(
     targets: Integers,
     among: Integers,
     videos: Sequence[str],
-    logits: Features,
-    options: Options,
+    shared: Mapping[str, object],
 ) -> Measurement:
     metric = f"video_accuracy_top{k}"
-    protocol = {**logits.origin.as_dict(), "k": k, "answers": len(among), "among": options.among}
+    protocol = {**shared, "k": k}
     if k >= len(among):
         why = f"of {len(among)} classes every one is among the {k} best"
         return Measurement(metric=metric, value=None, fake=len(videos), protocol=protocol, why=why)

@@ -7,7 +7,8 @@ from typing import Literal
 
 from beholder.eval.measures import inception_score
 from beholder.eval.measures._base import Measure, Measurement, Need, Sampling, Side
-from beholder.eval.measures._videos import Classifier, logits_of
+from beholder.eval.measures._ranges import check_clips, check_groups
+from beholder.eval.measures._videos import Classifier, check_frames, logits_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,11 @@ class Options:
     clips: Literal["first", "centre", "spread"] = "first"
     splits: Literal["torch-fidelity", "improved-gan"] = "improved-gan"
     groups: int = 10
+
+    def __post_init__(self) -> None:
+        check_clips(self.frames, self.stride, self.clips)
+        check_frames(self.network, self.frames)
+        check_groups(self.groups)
 
 
 def needs(options: Options) -> list[Need]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from beholder.errors import ConfigError
+from beholder.errors import ConfigError, DataError
 from beholder.eval._features import Features
 from beholder.eval._origin import UNKNOWN, Origin
 from beholder.eval.frechet import from_features, with_interval
@@ -91,11 +91,17 @@ def test_what_one_side_does_not_know_is_taken_from_the_other_and_named() -> None
     assert found.details["assumed"] == ["resize", "decode"]
     assert known(Origin.from_dict({}), ORIGIN) == known(ORIGIN, Origin.from_dict({})) == ORIGIN
     assert assumed(ORIGIN, ORIGIN) == {}
+    assert assumed(origin, replace(origin, decode="white")) == {"assumed": ["resize", "decode"]}
 
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(5, "fewer than the 6 values"), (40, "published FIDs have 50,000"), (50_000, "")],
+    [
+        (5, "5 pictures or clips are no more than the 6 values"),
+        (6, "no more than the 6"),
+        (40, "published FIDs have 50,000"),
+        (50_000, ""),
+    ],
 )
 def test_few_pictures_get_a_note(count: int, words: str) -> None:
     many = replace(Statistics.of(REAL, ORIGIN), count=60_000)
@@ -108,3 +114,19 @@ def test_few_pictures_get_a_note(count: int, words: str) -> None:
 def test_sides_that_have_no_groups_are_not_named() -> None:
     assert jackknife_text({"real": 0, "fake": 0}) == ""
     assert jackknife_text({"real": 3, "fake": 0}) == "jackknife over 3 groups of the real side"
+
+
+def test_distances_of_other_numbers_of_pictures_do_not_compare() -> None:
+    real, fake = side("real", NEED, REAL), side("fake", NEED, FAKE)
+    found = frechet_measurement("fd", real, fake, NEED, groups=0)
+    fewer = frechet_measurement("fd", real, side("fake", NEED, FAKE[:30]), NEED, groups=0)
+    assert found.minus(found) == 0
+    with pytest.raises(DataError, match=r"fd depends on how many.*\(fake: 40 and 30\)"):
+        found.minus(fewer)
+
+
+def test_a_single_row_has_no_spread_to_compare() -> None:
+    one = side("one.mp4", NEED, rows(0, 1))
+    for real, fake in ((one, side("fake", NEED, FAKE)), (side("real", NEED, REAL), one)):
+        with pytest.raises(DataError, match=r"one\.mp4 has a single picture or video"):
+            frechet_measurement("fvd", real, fake, NEED, ddof=0)

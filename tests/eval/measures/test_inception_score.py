@@ -43,3 +43,29 @@ def test_parts_share_no_picture_so_their_spread_is_the_interval() -> None:
 def test_no_real_side_is_needed() -> None:
     assert not MEASURE.has_real
     assert measured(Options(groups=0))["inception_score_whole"].interval == ""
+
+
+def test_too_few_pictures_for_parts_still_have_the_score_of_all() -> None:
+    (need,) = needs(Options())
+    few = side_of("fake", need, LOGITS[:9])
+    parts, adm, whole = compute(None, few, Options())
+    assert (parts.value, parts.low, parts.high) == (None, None, None)
+    assert parts.why == "9 rows cannot be divided into 10 parts"
+    assert (parts.fake, parts.protocol["splits"]) == (9, "torch-fidelity")
+    p = np.exp(LOGITS[:9].astype(np.float64))
+    p /= p.sum(axis=1, keepdims=True)
+    by_hand = np.exp((p * np.log(p / p.mean(axis=0))).sum(axis=1).mean())
+    assert adm.value == pytest.approx(by_hand, rel=1e-12)
+    assert whole.value == pytest.approx(by_hand, rel=1e-12)
+    assert whole.interval == "jackknife over 9 groups of the fake side"
+    for splits in ("torch-fidelity", "improved-gan", "torchmetrics", "dgm-eval"):
+        parts, whole = compute(None, few, Options(splits=splits))
+        assert (parts.metric, parts.value) == ("inception_score", None)
+        assert whole.value == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_ten_pictures_are_ten_parts() -> None:
+    (need,) = needs(Options())
+    parts, _, _ = compute(None, side_of("fake", need, LOGITS[:10]), Options())
+    assert parts.value == pytest.approx(1)  # each part is one picture
+    assert parts.details["parts"] == 10

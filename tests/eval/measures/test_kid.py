@@ -1,8 +1,11 @@
 """KID by subsets and over all pairs, side by side."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from beholder.eval._origin import UNKNOWN
 from beholder.eval.kernel import kid, kid_subsets
 from beholder.eval.measures._base import Measurement
 from beholder.eval.measures.kid import Options, compute, needs
@@ -62,3 +65,15 @@ def test_figures_of_other_subsets_do_not_compare() -> None:
     second, _ = measured(Options(subsets=20, size=41))
     with pytest.raises(ValueError, match=r"20 subsets of 40 and 20 subsets of 41"):
         first.minus(second)
+
+
+def test_what_was_assumed_is_said_even_where_there_is_no_figure() -> None:
+    (need,) = needs(Options())
+    real = side_of("real", need, positive(90, 10, 0))
+    features = real.features[need]
+    origin = replace(features.origin, weights=UNKNOWN)
+    theirs = replace(real, features={need: replace(features, origin=origin)})
+    for options in (SMALL, Options()):
+        found = compute(theirs, side_of("fake", need, positive(80, 10, 1)), options)
+        assert [each.details["assumed"] for each in found] == [["weights"]] * 2
+    assert found[0].value is None

@@ -1,9 +1,12 @@
 """MiFID, and the pictures that are copies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from beholder.eval._features import Array
+from beholder.eval._origin import UNKNOWN
 from beholder.eval.frechet import from_features
 from beholder.eval.measures._base import Measurement
 from beholder.eval.measures.mifid import Options, compute, needs
@@ -66,3 +69,16 @@ def test_nothing_but_copies_has_no_figure_but_a_reason() -> None:
     assert fid.low is None
     assert "every picture is a copy" in fid.why
     assert found.value == 0
+
+
+def test_what_was_assumed_and_how_few_there_are_is_said_of_both_figures() -> None:
+    (need,) = needs(Options())
+    real = side_of("real", need, positive(30, 10, 0))
+    features = real.features[need]
+    origin = replace(features.origin, weights=UNKNOWN)
+    theirs = replace(real, features={need: replace(features, origin=origin)})
+    fid, distance = compute(theirs, side_of("fake", need, positive(9, 10, 1)), Options(groups=0))
+    assert fid.details["assumed"] == distance.details["assumed"] == ["weights"]
+    assert "9 pictures" in str(fid.details["note"])
+    known = compute(real, side_of("fake", need, positive(9, 10, 1)), Options(groups=0))
+    assert all("assumed" not in found.details for found in known)

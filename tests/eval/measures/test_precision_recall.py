@@ -17,8 +17,9 @@ def test_the_network_is_chosen_with_its_usual_layer_and_resize(
 ) -> None:
     (need,) = needs(Options(features=features))
     assert need == Need(extractor=features, layer=layer, settings=(("resize", resize),))
-    (other,) = needs(Options(features=features, resize="clean"))
-    assert other.settings == (("resize", "clean"),)
+    chosen = "edm2" if features == "dinov2" else "clean"
+    (other,) = needs(Options(features=features, resize=chosen))
+    assert other.settings == (("resize", chosen),)
 
 
 def test_each_figure_is_the_mean_of_its_samples_over_the_right_side() -> None:

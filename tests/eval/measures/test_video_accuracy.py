@@ -45,6 +45,29 @@ def test_only_classes_that_occur_may_count_as_answers() -> None:
     assert fifth.why == "of 4 classes every one is among the 5 best"
 
 
+def test_as_many_answers_of_other_classes_do_not_compare() -> None:
+    options = Options(classes=CLASSES, among="labels")
+    made = [
+        compute(None, side({NEED: LOGITS}, KEYS, dict(zip(KEYS, labels, strict=True))), options)[0]
+        for labels in ("abch", "hcBA", "abcd")
+    ]
+    assert [each.protocol["answers"] for each in made] == [4, 4, 4]
+    assert made[0].protocol["classes"] == "a | b | c | h"
+    made[0].minus(made[1])  # the same classes, whatever the order and the case
+    with pytest.raises(DataError, match=r"classes: a \| b \| c \| h and a \| b \| c \| d"):
+        made[0].minus(made[2])
+
+
+def test_many_classes_are_told_apart_by_a_hash_that_no_order_changes() -> None:
+    given = side({NEED: LOGITS}, KEYS, LABELS)
+    first, second, third = (
+        compute(None, given, Options(classes=classes))[0].protocol["classes"]
+        for classes in (CLASSES, CLASSES[::-1], (*CLASSES[:6], "x", "h"))
+    )
+    assert first == second != third
+    assert len(str(first)) == 16
+
+
 def test_probabilities_of_the_clips_of_a_video_are_averaged() -> None:
     # by logits the second clip would outvote the first; as a probability each counts the same
     logits = np.array([[5.0, 0.0, 0.0, *[-9.0] * 5], [1.0, 6.0, 5.9, *[-9.0] * 5]])

@@ -36,3 +36,11 @@ def test_sure_and_even_answers_score_the_number_of_classes() -> None:
     parts, whole = compute(None, side({need: logits}), Options())
     assert parts.value == pytest.approx(5)
     assert whole.value == pytest.approx(5)
+
+
+def test_few_videos_have_a_score_of_all_and_none_by_parts() -> None:
+    (need,) = needs(Options())
+    parts, whole = compute(None, side({need: np.eye(5) * 200}), Options())
+    assert parts.value is None
+    assert parts.why == "5 rows cannot be divided into 10 parts"
+    assert whole.value == pytest.approx(5)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from beholder.errors import DataError
+from beholder.errors import ConfigError, DataError
 from beholder.eval import extractors
 from beholder.eval._features import Features
 from beholder.eval.measures._base import Need, Sampling, Side
-from beholder.eval.measures._videos import averaged, is_nameless, keyed, logits_of
+from beholder.eval.measures._videos import averaged, check_frames, is_nameless, keyed, logits_of
 from tests.eval.measures.clips import origin, side
 
 NEED = Need(extractor="i3d", layer="pooled", sampling=Sampling())
@@ -17,6 +17,15 @@ def test_every_classifier_is_an_extractor_of_ours(network: str) -> None:
     assert need.extractor in extractors.names()
     assert need.layer == "logits"
     assert need.sampling == Sampling(frames=12)
+
+
+def test_a_clip_too_short_for_i3d_is_refused() -> None:
+    check_frames("i3d", 10)
+    check_frames("resnet-50", 1)
+    with pytest.raises(ConfigError, match=r"^frames must be 10 or more for i3d, got 9$"):
+        check_frames("i3d", 9)
+    with pytest.raises(ConfigError, match="frames must be 1 or more for videomae, got 0"):
+        check_frames("videomae", 0)
 
 
 def test_an_averaged_side_has_a_row_a_video() -> None:
