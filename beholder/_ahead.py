@@ -44,7 +44,7 @@ def ahead(
             while len(waiting) > limit:
                 done, future = waiting.popleft()
                 result = future.result()
-                limit = min(most + workers, max(workers, memory // max(1, size(result))))
+                limit = min(most + workers, max(1, memory // max(1, size(result))))
                 yield done, result
         yield from ((done, future.result()) for done, future in waiting)
     finally:

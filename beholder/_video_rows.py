@@ -191,7 +191,7 @@ def _manifest(records: Records, root: Path, name: str) -> Inputs:
 
 def _manifest_row(record: Mapping[str, Any], columns: _Columns, root: Path, place: str) -> Row:
     given, prompt, key, label = (
-        None if record.get(column or "") in {None, ""} else str(record[column or ""])
+        _text(record.get(column or ""))
         for column in (columns.video, columns.prompt, columns.key, columns.label)
     )
     path = None if given is None else os.path.abspath(root / given)  # noqa: PTH100  (links kept)
@@ -204,6 +204,11 @@ def _manifest_row(record: Mapping[str, Any], columns: _Columns, root: Path, plac
         name=path or place,
         extra=extra if label is None else {**extra, "label": label},
     )
+
+
+def _text(value: object) -> str | None:
+    """A cell as text; None of an empty one, and of a list or the like."""
+    return str(value) if isinstance(value, str | int | float) and value != "" else None
 
 
 def _column(names: Sequence[str], columns: Sequence[str]) -> str | None:

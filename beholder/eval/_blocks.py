@@ -20,6 +20,7 @@ from torch import Tensor
 
 from beholder.errors import ConfigError, DataError
 from beholder.eval._features import Array, checked_matrix
+from beholder.eval._precision import full_precision
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -200,16 +201,11 @@ def _exact_once_each(first: Rows, i: Places, second: Rows, j: Places) -> Floats:
 
 
 @contextmanager
-def full_precision(*sets: Array | Tensor) -> Iterator[None]:
-    """Products in true float32, whatever the program allows elsewhere: TF32 breaks the bound."""
+def exact_products(*sets: Array | Tensor) -> Iterator[None]:
+    """Products in true float32 and without gradient; TF32 would break the bound of their error."""
     kind = next((v.device.type for v in sets if isinstance(v, Tensor)), "cpu")
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.no_grad(), torch.autocast(kind, enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    with torch.no_grad(), full_precision(kind):
+        yield
 
 
 def _sum(values: Array | Tensor) -> Floats:

@@ -11,7 +11,7 @@ from torch import Tensor
 from beholder.errors import ConfigError
 from beholder.eval._features import Array
 from beholder.eval._origin import Origin
-from beholder.eval.extraction import full_precision
+from beholder.eval._precision import full_precision
 from beholder.eval.extractors._base import Extractor
 from beholder.eval.measures._base import Need
 from beholder.images import ImageSource, as_list, read_image
@@ -86,7 +86,7 @@ class Needed:
             if id(network) not in made:
                 layers = {self._layers[n] for n, own in self._networks.items() if own is network}
                 prepared = torch.stack([network.prepare(picture) for picture in pictures])
-                with torch.autocast(self.device.type, enabled=False), full_precision():
+                with full_precision(self.device.type):
                     made[id(network)] = network(prepared.to(self.device), sorted(layers))
         return [
             made[id(network)][self._layers[need]].float().cpu().numpy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beholder._ahead import ahead
+from beholder._ahead import AHEAD_BYTES, ahead
 from beholder.errors import ConfigError, ItemError
 from beholder.eval._content import content_of
 from beholder.eval._feature_cache import FeatureCache
 from beholder.eval._features import Array, Features
 from beholder.eval._growing import GrowingMatrix
 from beholder.eval._origin import Origin
+from beholder.eval._precision import full_precision
 from beholder.eval.extractors._base import Extractor
 from beholder.eval.measures._base import Sampling
 from beholder.inputs import Row
@@ -119,12 +119,13 @@ def extract(
         raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
     for each in passes:
         each.extractor.check_layers(each.layers)
-    run = _Run([_Gathered(each, cache) for each in passes], read, batch_size)
+    run = _Run([_Gathered(each, cache) for each in passes], read, batch_size, cache is not None)
     loaded = ahead(run.load, rows, most=batch_size, size=lambda one: one.nbytes)
     try:
-        for batch in _batched((one for _, one in loaded), batch_size):
+        for batch in _filled((one for _, one in loaded), batch_size):
             run.add(batch)
             progress(len(batch))
+            batch.clear()  # the next is filled while this one would still be held
     finally:
         run.flush()
     return run.result()
@@ -141,8 +142,12 @@ class _Loaded:
 
     @property
     def nbytes(self) -> int:
-        seen = [v for v in self.views if v is not None and not isinstance(v, ItemError)]
-        return sum(view.nbytes for views in seen for view in views)
+        return sum(view.nbytes for views in self.views if _is_seen(views) for view in views)
+
+    @property
+    def clips(self) -> int:
+        """Of the pass that has most."""
+        return max((len(views) for views in self.views if _is_seen(views)), default=0)
 
 
 class _Gathered:
@@ -196,13 +201,14 @@ class _Run:
     gathered: Sequence[_Gathered]
     read: Read
     batch_size: int
+    is_cached: bool
     rows: int = 0
     cached: int = 0
     failures: list[Failure] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
 
     def load(self, row: Row) -> _Loaded:
-        content = content_of(row.image)
+        content = content_of(row.image) if self.is_cached else None
         known = [each.known(content) for each in self.gathered]
         missing = [k for k, found in enumerate(known) if found is None]
         views: list[Views | None] = [None] * len(known)
@@ -255,7 +261,7 @@ class _Run:
         device = next(iter(wanted.extractor.state_dict().values()), torch.empty(0)).device
         for part in _batched(clips, self.batch_size):
             stack = torch.stack(part).to(device)
-            with torch.inference_mode(), full_precision():
+            with torch.inference_mode(), full_precision(device.type):
                 found = wanted.extractor(stack, wanted.layers)
             arrays = {layer: values.float().cpu().numpy() for layer, values in found.items()}
             for at in range(len(part)):
@@ -275,23 +281,12 @@ class _Run:
         )
 
 
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Inside, convolutions and products on a GPU are of float32, not of TF32's ten bits."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-
-
 def label_of(row: Row) -> str | None:
-    """The class of a row, from its column "label" or "class"."""
+    """The class of a row, from its column "label" or "class"; lists and the like are none."""
     for column in ("label", "class"):
-        if row.extra.get(column) not in {None, ""}:
-            return str(row.extra[column])
+        value = row.extra.get(column)
+        if isinstance(value, str | int) and value != "":
+            return str(value)
     return None
 
 
@@ -308,6 +303,21 @@ def _is_seen(views: Views | None) -> TypeGuard[Sequence[Tensor]]:
 
 def _stacked(rows: Sequence[Mapping[str, Array]], layers: Sequence[str]) -> dict[str, Array]:
     return {layer: np.stack([row[layer] for row in rows]) for layer in layers}
+
+
+def _filled(rows: Iterable[_Loaded], size: int) -> Iterator[list[_Loaded]]:
+    """Lists of up to `size` rows, fewer where their clips are more or take much memory."""
+    batch: list[_Loaded] = []
+    for one in rows:
+        batch.append(one)
+        clips = sum(each.clips for each in batch)
+        memory = sum(each.nbytes for each in batch)
+        if len(batch) == size or clips >= size or memory > AHEAD_BYTES:
+            del one
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

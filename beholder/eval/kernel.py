@@ -26,7 +26,7 @@ from beholder.eval._blocks import (
     checked_block,
     checked_pair,
     common_rows,
-    full_precision,
+    exact_products,
     products,
     spans,
 )
@@ -103,7 +103,7 @@ def kid(
         ConfigError: if `groups` or `block` is out of range.
     """
     sets = checked_pair(real, fake, _SIDES, least=2)
-    with full_precision(*sets):
+    with exact_products(*sets):
         rows = common_rows(*sets)
         sums = _Sums(
             rows, _cubic(rows[0].centre, torch.float64), groups, seed, checked_block(block)
@@ -147,7 +147,7 @@ def kid_subsets(
             "size, or shrink=True, and say so beside the figure"
         )
     size = min(size, least)
-    with full_precision(*sets):
+    with exact_products(*sets):
         rows, others = common_rows(*sets)
         kernel = _cubic(rows.centre, torch.float32)
         draws = np.random.RandomState(seed)  # published figures are of its draws
@@ -197,7 +197,7 @@ def cmmd(
     sets = checked_pair(real, fake, _SIDES)
     rows = tuple(_unit_rows(values, name) for values, name in zip(sets, _SIDES, strict=True))
     gamma = 1 / (2 * sigma**2)
-    with full_precision(*sets):
+    with exact_products(*sets):
         sums = _Sums((rows[0], rows[1]), _gaussian(gamma), groups, seed, checked_block(block))
         return sums.discrepancy(with_self=True, scale=scale)
 

@@ -22,7 +22,7 @@ from beholder.eval._blocks import (
     Rows,
     checked_block,
     checked_pair,
-    full_precision,
+    exact_products,
     spans,
 )
 from beholder.eval._features import Array
@@ -74,7 +74,7 @@ def nearest_pictures(
     """
     checked_block(block)
     sets = checked_pair(pictures, among, ("pictures", "among"))
-    with full_precision(*sets):
+    with exact_products(*sets):
         zero = np.zeros(sets[0].shape[1], dtype=np.float32)
         rows, others = Rows(sets[0], zero), Rows(sets[1], zero)
         places = np.concatenate(

@@ -25,7 +25,7 @@ from beholder.eval._blocks import (
     checked_block,
     checked_pair,
     common_rows,
-    full_precision,
+    exact_products,
     spans,
 )
 from beholder.eval._bootstrap import Interval, percentile_interval, resampled_sums
@@ -136,7 +136,7 @@ def precision_recall(
     sets = checked_pair(real, fake, ("real", "fake"))
     for name, values in zip(("real", "fake"), sets, strict=True):
         _check_size(name, len(values), max(k, density_k))
-    with full_precision(*sets):
+    with exact_products(*sets):
         rows, others = common_rows(*sets)
         found = _Membership(rows, others)
         found.fill((k, density_k), (edge, density_edge), block)

@@ -18,7 +18,7 @@ from beholder.eval._blocks import (
     checked_pair,
     common_rows,
     exact_distances,
-    full_precision,
+    exact_products,
     products,
     spans,
     squared_distances,
@@ -162,7 +162,7 @@ def test_products_are_float32_inside_and_the_program_keeps_its_own_setting() -> 
     try:
         torch.set_float32_matmul_precision("medium")
         with torch.autocast("cpu", torch.bfloat16):
-            with full_precision(drawn(2, 2, 0)):
+            with exact_products(drawn(2, 2, 0)):
                 assert torch.get_float32_matmul_precision() == "highest"
                 assert (x @ x.T).dtype == torch.float32
             assert torch.get_float32_matmul_precision() == "medium"

@@ -156,15 +156,45 @@ def test_unknown_layers_and_empty_batches_are_refused() -> None:
 def test_networks_run_in_full_precision_whatever_was_set_before() -> None:
     class Asking(Toy):
         def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-            seen.append((torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+            seen.append((torch.backends.cudnn.allow_tf32, torch.is_autocast_enabled("cpu")))
             return super().forward(prepared, layers)
 
-    seen: list[tuple[bool, str]] = []
-    torch.set_float32_matmul_precision("medium")
-    try:
+    seen: list[tuple[bool, bool]] = []
+    with torch.autocast("cpu"):
         extract(rows([1]), [Pass(extractor=Asking(), layers=("mean",))], read)
-        assert seen == [(False, "highest")]
-        assert torch.get_float32_matmul_precision() == "medium"
-        assert torch.backends.cudnn.allow_tf32
-    finally:
-        torch.set_float32_matmul_precision("highest")
+    assert seen == [(False, False)]
+
+
+@pytest.mark.parametrize(
+    ("label", "known"), [("cat", "cat"), (3, "3"), (["a"], None), ("", None), (None, None)]
+)
+def test_a_label_is_a_text_or_a_number(label: object, known: str | None) -> None:
+    row = Row(key="a", image=flat(1), prompt=None, name="", extra={"label": label})
+    found = extract([row], [Pass(extractor=Toy(), layers=("mean",))], read)
+    assert found.labels.get("a") == known
+
+
+def test_a_batch_closes_with_its_clips_and_by_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished: list[int] = []
+
+    def videos() -> Iterator[Row]:
+        for number in range(30):
+            yield Row(key=str(number), image=None, prompt=None, name="")
+
+    def clips(row: Row, passes: Sequence[Pass]) -> list[Views]:
+        frames = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+        return [[each.extractor.prepare(frames) for _ in range(10)] for each in passes]
+
+    wanted = [Pass(extractor=Toy(), layers=("mean",), sampling=Sampling(frames=2))]
+    found = extract(videos(), wanted, clips, batch_size=8, progress=finished.append)
+    assert len(found.features[0]["mean"].values) == 300
+    assert set(finished) == {1}  # ten clips are more than a batch
+    monkeypatch.setattr("beholder.eval.extraction.AHEAD_BYTES", 1)
+    finished.clear()
+    extract(videos(), wanted, clips, batch_size=1000, progress=finished.append)
+    assert set(finished) == {1}
+
+
+def test_nothing_is_hashed_where_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beholder.eval.extraction.content_of", None)
+    assert means(extract(rows([4]), [Pass(extractor=Toy(), layers=("mean",))], read)) == [4]
