@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -17,9 +17,11 @@ from beholder.errors import ConfigError
 if TYPE_CHECKING:
     from accelerate import PartialState
 
+    from beholder._text_parts import Asked as TextAsked
     from beholder.eval.measures._base import Need
     from beholder.eval.measures._chosen import Chosen
     from beholder.eval.measuring import Comparison, Setup
+    from beholder.inputs import Inputs
 
 NO_SIDE = "-"
 """What stands on a command line for a side that no metric needs."""
@@ -107,7 +109,8 @@ def measure(
 ) -> None:
     """Classical metrics of generated pictures or videos, each with its protocol and interval.
 
-    A picture that cannot be read is listed with its reason (exit code 3), never dropped silently.
+    A picture that cannot be read is listed with its reason, a metric without value says why (exit
+    code 3); nothing is dropped silently.
     On several GPUs: accelerate launch -m beholder measure ...
 
     Example: beholder measure real/ generated/ --metric fid --metric kid --protocol clean
@@ -127,12 +130,30 @@ def measure(
     )
     if generate is not None:
         fake, prompts = str(_generated(fake, prompts, generate, steps, seed, device)), None
+    _check(fake, prompts, asked)
+    spoken = _spoken(fake, prompts, asked, weights, setup) if asked.reads_prompts else None
     compared = _compare(None if real == NO_SIDE else real, fake, asked.features, setup)
-    if asked.reads_prompts and is_main_process():
-        spoken = _texts(fake, prompts, asked, weights, setup)
-        compared = spoken if compared is None else merged(compared, spoken)
-    if compared is not None:
-        _tell(compared, json)
+    if is_main_process():
+        _tell(_with_texts(compared, spoken, setup), json)
+
+
+def _with_texts(
+    compared: Comparison | None,
+    spoken: tuple[Inputs, dict[str, TextAsked]] | None,
+    setup: Setup,
+) -> Comparison:
+    """What was measured of features, of prompts, or of both."""
+    if spoken is None:
+        return cast("Comparison", compared)
+    told = _said(*spoken, setup)
+    return told if compared is None else merged(compared, told)
+
+
+def _check(fake: str, prompts: Path | None, asked: _Asked) -> None:
+    if fake == NO_SIDE:
+        raise ConfigError("the second side is what is judged; give pictures, videos or a file")
+    if prompts is not None and not asked.reads_prompts:
+        raise ConfigError("--prompts is read by --reward, --generate and metrics of prompts alone")
 
 
 def _tell(compared: Comparison, json: bool) -> None:
@@ -140,7 +161,10 @@ def _tell(compared: Comparison, json: bool) -> None:
         terminal.emit(compared.as_dict())
     else:
         terminal.say(texts.comparison_text(compared))
-    if compared.failures:
+    values = [each.value for each in compared.measurements]
+    if all(value is None for value in values):
+        raise typer.Exit(terminal.FAILED)
+    if compared.failures or None in values:
         raise typer.Exit(terminal.SOME_ROWS_FAILED)
 
 
@@ -186,6 +210,7 @@ def _asked(
     metric: Sequence[str], reward: Sequence[str], setting: Sequence[str], protocol: str | None
 ) -> _Asked:
     from beholder._text_metrics import METRICS  # noqa: PLC0415
+    from beholder.eval.measures import names as feature_metrics  # noqa: PLC0415
     from beholder.eval.measures._chosen import choose  # noqa: PLC0415
 
     if not metric and not reward:
@@ -195,7 +220,11 @@ def _asked(
     names = [name for name, _ in pairs] + columns
     if len(set(names)) < len(names):
         raise ConfigError("two metrics share a name; give one its own, such as --metric fid2=fid")
-    options = terminal.split_settings(setting, [*names, "features"])
+    known = {*METRICS, *feature_metrics()}
+    for _, each in pairs:
+        if each not in known:
+            raise ConfigError(f"unknown metric {each!r}; known are {', '.join(sorted(known))}")
+    options = terminal.split_settings(setting, [*names, "features"], "metrics")
     return _Asked(
         [
             choose(each, options.get(name, {}), name=name, protocol=protocol)
@@ -273,15 +302,20 @@ def _state() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def _texts(
+def _spoken(
     fake: str, prompts: Path | None, asked: _Asked, weights: Sequence[str], setup: Setup
-) -> Comparison:
-    """The metrics of texts, and the means of rewards."""
-    from beholder._text_metrics import METRICS, ask, measure_texts  # noqa: PLC0415
-    from beholder._text_parts import Asked, TextRun  # noqa: PLC0415
+) -> tuple[Inputs, dict[str, TextAsked]]:
+    """The rows and models of metrics of prompts, ready before anything is computed."""
+    from beholder._text_metrics import METRICS, ask, check_prompts  # noqa: PLC0415
+    from beholder._text_parts import Asked  # noqa: PLC0415
     from beholder.inputs import read_inputs  # noqa: PLC0415
     from beholder.videos import read_video_rows  # noqa: PLC0415
 
+    kinds = {METRICS[metric].takes for metric in asked.texts.values()}
+    kinds |= {"pictures"} if asked.rewards else set()
+    if len(kinds) > 1:
+        raise ConfigError("metrics of pictures and of videos do not go together")
+    inputs = read_video_rows(fake, prompts) if kinds == {"videos"} else read_inputs(fake, prompts)
     files = dict(each.split("=", 1) for each in weights if "=" in each)
     models = {
         name: ask(metric, asked.settings.get(name, {}), files.get(name), setup.device)
@@ -289,8 +323,15 @@ def _texts(
     }
     loaded = terminal.named_rewards(asked.rewards, asked.reward_settings, setup.device)
     models |= {name: Asked(model=model) for name, model in loaded.items()}
-    kinds = {METRICS[metric].takes for metric in asked.texts.values()}
-    inputs = read_video_rows(fake, prompts) if kinds == {"videos"} else read_inputs(fake, prompts)
+    check_prompts(inputs, models)
+    return inputs, models
+
+
+def _said(inputs: Inputs, models: Mapping[str, TextAsked], setup: Setup) -> Comparison:
+    """The metrics of prompts, and the means of rewards."""
+    from beholder._text_metrics import measure_texts  # noqa: PLC0415
+    from beholder._text_parts import TextRun  # noqa: PLC0415
+
     with terminal.progress(len(inputs), "rows") as advance:
         run = TextRun(
             batch_size=setup.batch_size, alpha=setup.alpha, device=setup.device, progress=advance
@@ -323,6 +364,11 @@ def _generated(
     from beholder.training.generate import generate as make  # noqa: PLC0415
     from beholder.training.pipeline import Sampling  # noqa: PLC0415
 
+    if processes() > 1:
+        raise ConfigError(
+            "--generate makes its pictures in one process; run it once without a launcher, or "
+            "`beholder generate`, then measure the folder"
+        )
     if prompts is None:
         raise ConfigError("--generate draws pictures of --prompts; give them")
     texts = read_prompts(str(prompts))

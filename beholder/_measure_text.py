@@ -68,14 +68,20 @@ def _about(found: Measurement, origins: Sequence[str]) -> list[str]:
     origin = _origin(found)
     features = [f"features [{origins.index(origin) + 1}]"] if origin else []
     told_above = _ORIGIN if origin else ()
-    own = {k: v for k, v in found.protocol.items() if k not in told_above and v not in {"", None}}
+    own = {k: v for k, v in found.protocol.items() if k not in told_above and v not in ("", None)}
     told = [", ".join(features + [f"{key} {value}" for key, value in own.items()])]
     if found.interval:
         told.append(f"interval: {found.interval}")
-    told += [
-        f"{k} {_told(v)}" for k, v in found.details.items() if isinstance(v, str | float | int)
-    ]
+    plain = {key: value for key, value in found.details.items() if _is_plain(value)}
+    told += [f"{key} {_told(value)}" for key, value in plain.items()]
     return _wrapped(f"{found.metric}: {'; '.join(told)}")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a detail is short enough for people: a number, a word, or a list of words."""
+    if isinstance(value, list | tuple):
+        return all(isinstance(each, str) for each in value)
+    return isinstance(value, str | float | int)
 
 
 def _wrapped(text: str) -> list[str]:
@@ -83,6 +89,8 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _told(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -40,9 +40,17 @@ def run(command: Callable[[], object]) -> NoReturn:
         sys.stderr.write(f"error: {one_line(str(error))}\n")
         sys.exit(USAGE if isinstance(error, ConfigError) else FAILED)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on where it stopped\n")
-        sys.exit(INTERRUPTED)
+        _leave_interrupted()
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:  # typer took the signal and says nothing
+            _leave_interrupted()
+        raise
     sys.exit(OK)
+
+
+def _leave_interrupted() -> NoReturn:
+    sys.stderr.write("interrupted; the same command goes on where it stopped\n")
+    sys.exit(INTERRUPTED)
 
 
 def one_line(text: str) -> str:
@@ -198,16 +206,21 @@ def split_spec(spec: str) -> tuple[str, str]:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name), spec
 
 
-def split_settings(settings: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Options of each reward from "column.option=value"; values are read as YAML."""
+def split_settings(
+    settings: Sequence[str], columns: Sequence[str], kind: str = "rewards"
+) -> dict[str, dict[str, object]]:
+    """Options of each reward from "column.option=value"; values are read as YAML.
+
+    `kind` is what a message calls the owners of options.
+    """
     options: dict[str, dict[str, object]] = {}
     for setting in settings:
         path, sign, value = setting.partition("=")
         column, dot, option = path.partition(".")
         if not (sign and dot and option):
-            raise ConfigError(f"--set takes reward.option=value, got {setting!r}")
+            raise ConfigError(f"--set takes {kind[:-1]}.option=value, got {setting!r}")
         if column not in columns:
-            raise ConfigError(f"--set names {column!r}, but the rewards are {', '.join(columns)}")
+            raise ConfigError(f"--set names {column!r}, but the {kind} are {', '.join(columns)}")
         options.setdefault(column, {})[option] = _value(path, value)
     return options
 

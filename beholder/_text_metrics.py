@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from beholder._text_parts import DRAWS, Asked, TextRun, part_of
+import torch
+
+from beholder._text_parts import DRAWS, Asked, Part, TextRun, part_of
 from beholder.errors import ConfigError, DataError
 from beholder.eval.extraction import Failure
 from beholder.eval.measuring import Comparison, versions
@@ -93,7 +95,7 @@ def ask(
     from beholder.rewards import load  # noqa: PLC0415
 
     found = METRICS[metric]
-    own = {key: settings.get(key, default) for key, default in found.settings.items()}
+    own = {k: _checked(metric, k, settings.get(k, d), d) for k, d in found.settings.items()}
     rest = {key: value for key, value in settings.items() if key not in own}
     if own.get("protocol") == "torchmetrics":
         rest = {**_BARE, **rest}
@@ -103,47 +105,75 @@ def ask(
     return Asked(model=model, metric=metric, settings=own)
 
 
+def _checked(metric: str, key: str, value: object, default: object) -> object:
+    """A setting of the type of its default; numbers are 1 or more, but for a seed."""
+    is_number = isinstance(default, int)
+    if not isinstance(value, type(default)) or isinstance(value, bool):
+        kind = "a whole number" if is_number else "a word"
+        raise ConfigError(f"{metric}: {key} must be {kind}, got {value!r}")
+    least = 0 if key == "seed" else 1
+    if is_number and cast("int", value) < least:
+        raise ConfigError(f"{metric}: {key} must be {least} or more, got {value}")
+    return value
+
+
 def _lpips(rest: Mapping[str, object], weights: str | None, device: str | None) -> Lpips:
     from beholder.eval._lpips import load_lpips  # noqa: PLC0415
 
     if rest:
         raise ConfigError(f"lpips_diversity has no setting {next(iter(rest))!r}; it has size")
-    return load_lpips(weights).to(device or "cpu")
+    return load_lpips(weights).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def measure_texts(inputs: Inputs, asked: Mapping[str, Asked], run: TextRun) -> Comparison:
-    """Metrics of pictures or videos and their prompts, by the names that `asked` gives them.
-
-    Raises:
-        DataError: if prompts are needed and there are none, or no row can be used.
-    """
+def check_prompts(inputs: Inputs, asked: Mapping[str, Asked]) -> None:
+    """Raise DataError if a metric needs prompts and the rows have none."""
     needing = [name for name, each in asked.items() if each.needs_prompt]
     if needing and not inputs.has_prompts:
         raise DataError(
             f"{', '.join(needing)} needs prompts, but {inputs.source} has none; give --prompts, a "
             "prompt column, or .txt files beside the pictures"
         )
+
+
+def measure_texts(inputs: Inputs, asked: Mapping[str, Asked], run: TextRun) -> Comparison:
+    """Metrics of pictures or videos and their prompts, by the names that `asked` gives them.
+
+    A row that one of them cannot use is a failure with its reason; a metric that no row has a value
+    of says so, and the others stand.
+
+    Raises:
+        DataError: if prompts are needed and there are none, or no row can be used at all.
+    """
+    check_prompts(inputs, asked)
     parts = [part_of(name, each, run) for name, each in asked.items()]
-    rows, failures = 0, dict[str, Failure]()
+    rows = 0
     for chunk in _chunks(inputs, _CHUNK):
         for part in parts:
-            for key, (code, reason) in part.add(chunk).items():
-                failures.setdefault(key, Failure(key=key, code=code, reason=reason))
+            part.failed |= part.add(chunk)
         rows += len(chunk)
         run.progress(len(chunk))
-    if len(failures) == rows:
-        first = next(iter(failures.values()), None)
-        why = f"; the first: {first.key}: {first.reason}" if first else ""
+    found = [measurement for part in parts for measurement in part.result()]
+    failures = _failures(parts)
+    if all(each.value is None for each in found):
+        why = f"; the first: {failures[0].key}: {failures[0].reason}" if failures else ""
         raise DataError(f"none of the {rows} rows of {inputs.source} could be used{why}")
     summary = SideSummary(
         source=inputs.source,
         kind=parts[0].kind,
         rows=rows,
         used=rows - len(failures),
-        failures=tuple(failures.values()),
+        failures=failures,
     )
-    found = [measurement for part in parts for measurement in part.result()]
     return Comparison(measurements=found, real=None, fake=summary, versions=versions())
+
+
+def _failures(parts: Sequence[Part]) -> list[Failure]:
+    """The rows that failed anywhere, each with its first reason."""
+    found: dict[str, Failure] = {}
+    for part in parts:
+        for key, (code, reason) in part.failed.items():
+            found.setdefault(key, Failure(key=key, code=code, reason=reason))
+    return list(found.values())
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

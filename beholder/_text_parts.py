@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,10 +15,10 @@ from typing_extensions import override
 from beholder.errors import ConfigError, ImageError, ItemError, VideoError
 from beholder.eval import text_alignment
 from beholder.eval.diversity import diversity
+from beholder.eval.extractors._base import weights_id
 from beholder.eval.measures._base import Measurement, Sampling
 from beholder.eval.text_alignment import CosineModel, TextAlignment
 from beholder.eval.video import clips_of
-from beholder.images import read_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from beholder.rewards import Reward
     from beholder.videos import VideoSource
 
+_LONG = 200  # characters of options; longer ones are told by their hash
 _REFERENCES = ("references", "reference", "captions")
 DRAWS: dict[str, object] = {"draws": 1000, "seed": 0}
 """Settings of the bootstrap, which every metric has."""
@@ -92,6 +94,7 @@ class Part(ABC):
     def __init__(self, name: str, asked: Asked, run: TextRun) -> None:
         self.name, self.asked, self.run = name, asked, run
         self.keys: list[str] = []
+        self.failed: dict[str, tuple[str, str]] = {}
 
     @abstractmethod
     def add(self, rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
@@ -261,27 +264,26 @@ class _Diverse(Part):
 
     @override
     def add(self, rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+        """Pictures of a prompt may come far apart, so all are read at the end."""
         self.keys += [row.key for row in rows]
         self.pictures += [_picture(row) for row in rows]
         self.prompts += [row.prompt or "" for row in rows]
-        read = read_each([_picture(row) for row in rows], lambda _: None, alpha=self.run.alpha)
-        return {
-            row.key: (fault.code, str(fault))
-            for row, fault in zip(rows, read, strict=True)
-            if isinstance(fault, ImageError)
-        }
+        return {}
 
     @override
     def result(self) -> list[Measurement]:
         size, model = int(str(self.asked.settings["size"])), self.asked.model
+        device = next(model.buffers()).device
         found = diversity(
             self.pictures,
             self.prompts,
-            embed=lambda pixels: model(pixels.to(next(model.buffers()).device)),
+            embed=lambda pixels: model(pixels.to(device)),
             size=size,
             batch_size=self.run.batch_size,
+            alpha=self.run.alpha,
             **self.draws,
         )
+        self.failed |= {self.keys[at]: _code(text) for at, text in found.errors.items()}
         return [
             Measurement(
                 metric=self.name,
@@ -290,7 +292,12 @@ class _Diverse(Part):
                 high=found.mean.high,
                 interval=f"bootstrap of {found.draws} draws over prompts",
                 fake=found.pictures,
-                protocol={"network": "LPIPS 0.1, AlexNet", "size": size, "decode": "alpha=white"},
+                protocol={
+                    "network": "LPIPS 0.1, AlexNet",
+                    "weights": weights_id(model.state_dict()),
+                    "size": size,
+                    "decode": f"alpha={self.run.alpha}",
+                },
                 samples=found.prompts,
                 details={"prompts": len(found.prompts), "prompts_of_one_picture": len(found.alone)},
                 why=found.mean.why,
@@ -335,11 +342,10 @@ def _protocol(model: Reward, alpha: Alpha) -> dict[str, object]:
     from beholder.rewards.scoring import configuration  # noqa: PLC0415
 
     told = configuration(model, alpha)
-    options = cast("Mapping[str, object]", told["options"])
-    towers = cast("Mapping[str, object]", options.get("towers") or {})
+    options = json.dumps(told["options"], sort_keys=True, default=str)
     return {
         "reward": told["reward"],
-        **({"towers": towers["name"]} if "name" in towers else {}),
+        "options": options if len(options) < _LONG else sha256(options.encode()).hexdigest()[:16],
         "weights": str(told["weights"])[:16],
         "decode": f"alpha={alpha}",
     }

@@ -125,6 +125,14 @@ def test_a_pipeline_is_measured_by_the_pictures_it_makes(
     assert shell("measure", real, "tiny", "--generate", tmp_path / "x", "-m", "fid") == 2
 
 
+def test_pictures_are_made_by_one_process(
+    shell: Shell, real: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert shell("measure", real, "tiny", "--generate", tmp_path / "x", "-m", "fid") == 2
+    assert "in one process" in shell.err
+
+
 def test_an_npz_of_pictures_is_a_side(shell: Shell, real: Path, fake: Path, tmp_path: Path) -> None:
     stacked = np.stack([np.asarray(Image.open(p)) for p in sorted(fake.iterdir())])
     np.savez(tmp_path / "samples.npz", arr_0=stacked)
@@ -154,6 +162,9 @@ def test_an_npz_of_pictures_is_a_side(shell: Shell, real: Path, fake: Path, tmp_
             "needs prompts",
         ),
         (("-m", "fid", "-m", "fvd"), 2, "do not go together"),
+        (("-m", "fid", "-r", "tiny", "-m", "clipsim"), 2, "do not go together"),
+        (("-m", "fid", "--prompts", "none.txt"), 2, "--prompts is read by"),
+        (("-m", "fid", *STAND_IN, "--weights", "i3d=a.pt"), 2, "no metric reads the weights i3d"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

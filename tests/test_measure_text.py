@@ -36,7 +36,7 @@ def test_features_stand_once_and_numbers_refer_to_them() -> None:
         interval="jackknife",
         fake=20,
         protocol={**ORIGIN, "ddof": 1},
-        details={"branch": "gram", "closest": ["not told"]},
+        details={"branch": "gram", "closest": [{"not": "told"}], "assumed": ["weights", "resize"]},
     )
     sfid = Measurement(metric="sfid", value=3e-9, protocol={**ORIGIN, "layer": "sfid"})
     kid = Measurement(metric="kid", value=0.5, protocol=ORIGIN)
@@ -48,6 +48,7 @@ def test_features_stand_once_and_numbers_refer_to_them() -> None:
     assert "sfid: features [2]" in text
     assert "kid: features [1]" in text
     assert "closest" not in text
+    assert "assumed weights, resize" in text
     assert "ref.npz: a file of features or statistics" in text
 
 

@@ -23,6 +23,8 @@ def raiser(error: BaseException) -> Callable[[], NoReturn]:
         (ConfigError("unknown key"), 2, "error: unknown key\n"),
         (FileNotFoundError(2, "no such file"), 1, "error: [Errno 2] no such file\n"),
         (KeyboardInterrupt(), 130, "interrupted; the same command goes on where it stopped\n"),
+        (SystemExit(130), 130, "interrupted; the same command goes on where it stopped\n"),
+        (SystemExit(3), 3, ""),
     ],
 )
 def test_an_expected_error_is_one_line_and_a_code(

@@ -133,8 +133,43 @@ def test_without_prompts_or_readable_rows_it_says_so(tmp_path: Path) -> None:
 def test_unknown_settings_are_refused(manifest: Path) -> None:
     with pytest.raises(ConfigError, match="protokol"):
         asked("clipscore", protokol="hessel")
-    with pytest.raises(ConfigError, match="protocol is"):
+    with pytest.raises(ConfigError, match="protocol"):
         run(manifest, {"clip": asked("clipscore", protocol="other")})
+
+
+@pytest.mark.parametrize(
+    ("metric", "settings", "said"),
+    [
+        ("clipscore", {"draws": "many"}, "draws must be a whole number"),
+        ("clipscore", {"draws": 0}, "draws must be 1 or more"),
+        ("clipsim", {"frames": "abc"}, "clipsim: frames must be a whole number"),
+        ("clipsim", {"scale": 1.5}, "scale must be a whole number"),
+        ("refclipscore", {"seed": -1}, "seed must be 0 or more"),
+        ("clipscore", {"protocol": 3}, "protocol must be a word"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_refused_before_anything_is_loaded(
+    metric: str, settings: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        ask(metric, settings, "no such file", None)
+
+
+def test_a_metric_that_no_row_has_a_value_of_leaves_the_others_theirs(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("a fox")
+    each = {"ref": asked("refclipscore"), "clip": asked("clipscore")}
+    found = measure_texts(read_inputs(tmp_path), each, TextRun())
+    ref, clip = found.measurements
+    assert (ref.value, clip.fake) == (None, 1)
+    assert ref.why
+    assert clip.value is not None
+
+
+def test_rewards_with_other_options_do_not_compare(manifest: Path) -> None:
+    each = {"a": asked("clipscore"), "b": Asked(model=tiny(protocol="torchmetrics"))}
+    found = run(manifest, each)
+    assert found["a"].protocol["options"] != found["b"].protocol["options"]
 
 
 def test_every_metric_names_a_reward_that_exists() -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from beholder._pixels import Alpha
 from beholder.errors import ConfigError, DataError, ImageError
 from beholder.eval._estimate import Estimate, estimates, mean_of
 from beholder.eval._lpips import SMALLEST, load_lpips
@@ -61,6 +62,7 @@ def diversity(
     embed: Embed | None = None,
     size: int = 256,
     batch_size: int = 16,
+    alpha: Alpha = "white",
     draws: int = 1000,
     seed: int = 0,
 ) -> Diversity:
@@ -73,9 +75,10 @@ def diversity(
         images: pictures of any kind, or a batch; each is squashed to a square.
         prompts: one each.
         embed: what pictures are compared by, on the device of its choice; None takes LPIPS on
-            AlexNet (`load_lpips`), on the CPU, whose weights are fetched once.
+            AlexNet (`load_lpips`), on the CPU, fetched once.
         size: side of the square in pixels; 256 is usual for LPIPS.
         batch_size: pictures in one pass of `embed`.
+        alpha: what shows behind transparent pixels.
         draws: of the bootstrap over prompts.
         seed: of these draws.
 
@@ -84,18 +87,16 @@ def diversity(
         ConfigError: if `size`, `batch_size` or `draws` is too small.
         WeightsError: if the weights of LPIPS cannot be had.
     """
-    sources = as_list(images)
-    _check(sources, prompts, size, batch_size, draws)
+    _check(sources := as_list(images), prompts, size, batch_size, draws)
     compare = load_lpips() if embed is None else embed
     means, pictures, errors = _means(
-        sources, prompts, size, lambda s: _spread(s, compare, batch_size)
-    )
-    values = np.array(list(means.values()), dtype=np.float64)
-    figures = estimates(
-        {"mean": mean_of(values, np.ones_like(values), _ALONE)}, draws=draws, seed=seed
+        sources,
+        prompts,
+        lambda some: read_each(some, lambda p: _squashed(p, size), alpha=alpha),
+        lambda squares: _spread(squares, compare, batch_size),
     )
     return Diversity(
-        mean=figures["mean"],
+        mean=_mean_of(means, draws, seed),
         prompts=means,
         pictures=pictures,
         alone=tuple(dict.fromkeys(prompt for prompt in prompts if prompt not in means)),
@@ -104,6 +105,12 @@ def diversity(
         draws=draws,
         seed=seed,
     )
+
+
+def _mean_of(means: Mapping[str, float], draws: int, seed: int) -> Estimate:
+    values = np.array(list(means.values()), dtype=np.float64)
+    ratio = mean_of(values, np.ones_like(values), _ALONE)
+    return estimates({"mean": ratio}, draws=draws, seed=seed)["mean"]
 
 
 def _check(
@@ -123,7 +130,7 @@ def _check(
 def _means(
     sources: Sequence[ImageSource],
     prompts: Sequence[str],
-    size: int,
+    read: Callable[[Sequence[ImageSource]], list[Tensor | ImageError]],
     spread: Callable[[Sequence[Tensor]], float],
 ) -> tuple[dict[str, float], int, dict[int, str]]:
     """The mean of each prompt with several pictures, how many those are, and which are unread."""
@@ -131,7 +138,7 @@ def _means(
     errors: dict[int, str] = {}
     pictures = 0
     for prompt, places in _grouped(prompts).items():  # only its pictures are in memory at once
-        squares, unread = _readable(sources, places, size)
+        squares, unread = _readable(places, read([sources[at] for at in places]))
         errors |= unread
         if len(squares) > 1:
             means[prompt] = spread(squares)
@@ -148,12 +155,11 @@ def _grouped(prompts: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _readable(
-    images: Sequence[ImageSource], places: Sequence[int], size: int
+    places: Sequence[int], read: Sequence[Tensor | ImageError]
 ) -> tuple[list[Tensor], dict[int, str]]:
-    """The resized pictures of some positions, and the positions of those that cannot be read."""
+    """The pictures of some positions, and the positions of those that cannot be read."""
     squares = []
     errors = {}
-    read = read_each([images[at] for at in places], lambda picture: _squashed(picture, size))
     for at, square in zip(places, read, strict=True):
         if isinstance(square, ImageError):
             errors[at] = f"{square.code}: {square}"

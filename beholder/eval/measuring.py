@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 
 import beholder
 from beholder._pixels import Alpha
-from beholder.errors import ConfigError, DataError
+from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.eval._origin import check_same
 from beholder.eval.extraction import Pass
 from beholder.eval.extractors import load as load_extractor
@@ -32,6 +32,8 @@ from beholder.eval.sides import (
     side_of,
 )
 
+Metrics = str | Chosen | Sequence[str | Chosen]
+"""A metric, or several: names, or what `choose` gave."""
 Progress = Callable[[int | None, str], AbstractContextManager[Callable[[int], object]]]
 """(rows, unit) -> a context that gives `advance(count)`, as `beholder._terminal.progress`."""
 
@@ -51,14 +53,14 @@ class Setup:
         keep: folder for the features and statistics of both sides; None writes none.
     """
 
-    weights: Mapping[str, Path] = field(default_factory=dict)
+    weights: Mapping[str, str | Path] = field(default_factory=dict)
     device: str | None = None
     batch_size: int = 32
-    cache: Path | None = None
+    cache: str | Path | None = None
     alpha: Alpha = "white"
     assume: bool = False
     features: Need | None = None
-    keep: Path | None = None
+    keep: str | Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ class Comparison:
 def measure(
     real: Source | None,
     fake: Source,
-    metrics: Sequence[str | Chosen],
+    metrics: Metrics,
     setup: Setup | None = None,
     progress: Progress = lambda total, unit: nullcontext(lambda count: None),
 ) -> Comparison:
@@ -101,7 +103,7 @@ def measure(
     Args:
         real: pictures, videos, or a file of features or statistics; None if no metric needs it.
         fake: pictures, videos, or a file of features or statistics.
-        metrics: names, or what `choose` gave.
+        metrics: names, or what `choose` gave; one or several.
         setup: how; None is the default of everything.
         progress: shows how extraction goes on.
 
@@ -115,7 +117,7 @@ def measure(
     for side, summary in made.values():
         check_any(side, summary)
     if job.how.keep is not None:
-        _keep(job.how.keep, {name: side for name, (side, _) in made.items()})
+        _keep(Path(job.how.keep), {name: side for name, (side, _) in made.items()})
     real_side = made["real"][0] if "real" in made else None
     return Comparison(
         measurements=[m for plan in job.plans for m in _computed(plan, real_side, made["fake"][0])],
@@ -128,7 +130,7 @@ def measure(
 def fill_cache(
     real: Source | None,
     fake: Source,
-    metrics: Sequence[str | Chosen],
+    metrics: Metrics,
     setup: Setup,
     *,
     share: int,
@@ -167,15 +169,16 @@ class _Job:
         with progress(rows, unit) as advance:
             extracting = Extracting(
                 batch_size=self.how.batch_size,
-                cache=self.how.cache,
+                cache=None if self.how.cache is None else Path(self.how.cache),
                 alpha=self.how.alpha,
                 progress=advance,
             )
             return side_of(material, _wanted(name, self.plans), self.passes, extracting)
 
 
-def _job(real: Source | None, fake: Source, metrics: Sequence[str | Chosen], how: Setup) -> _Job:
-    chosen = [choose(each) if isinstance(each, str) else each for each in metrics]
+def _job(real: Source | None, fake: Source, metrics: Metrics, how: Setup) -> _Job:
+    listed = [metrics] if isinstance(metrics, str | Chosen) else metrics
+    chosen = [choose(each) if isinstance(each, str) else each for each in listed]
     is_video = _kind(chosen) == "videos"
     plans = [_plan(each, how.features) for each in chosen]
     sides = _opened(real, fake, chosen, is_video=is_video)
@@ -228,6 +231,7 @@ def _passes(plans: Sequence[_Plan], sides: Mapping[str, Material], how: Setup) -
     if all(material.reference is not None for material in sides.values()):
         return {}
     needs = dict.fromkeys(need for plan in plans for need in plan.needs.values())
+    _check_used(how.weights, needs)
     loaded: dict[object, Extractor] = {}
     passes = {}
     for need in needs:
@@ -246,12 +250,35 @@ def _passes(plans: Sequence[_Plan], sides: Mapping[str, Material], how: Setup) -
     return passes
 
 
+def _check_used(weights: Mapping[str, str | Path], needs: Iterable[Need]) -> None:
+    """Refuse files that nothing reads: a name that is mistyped would fetch other weights."""
+    read = {name for need in needs for name in _names(need)}
+    for name in weights:
+        if name not in read:
+            listed = ", ".join(sorted(read))
+            raise ConfigError(f"no metric reads the weights {name}; those asked for read {listed}")
+
+
+def _names(need: Need) -> list[str]:
+    """What the weights of an extractor may be called, the most precise first."""
+    model = dict(need.settings).get("model")
+    return [need.extractor] if model is None else [f"{need.extractor}.{model}", need.extractor]
+
+
 def _loaded(need: Need, how: Setup) -> Extractor:
     settings = dict(need.settings)
-    model = f"{need.extractor}.{settings.get('model', '')}"
-    weights = how.weights.get(model, how.weights.get(need.extractor))
+    weights = next((how.weights[name] for name in _names(need) if name in how.weights), None)
     device = how.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return load_extractor(need.extractor, weights, **settings).to(device)
+    try:
+        return load_extractor(need.extractor, weights, **settings).to(device)
+    except WeightsError as error:
+        if weights is not None:
+            raise
+        name = _names(need)[0]
+        raise WeightsError(
+            f"{error}; a local file is given as --weights {name}=FILE, in Python as "
+            f"Setup(weights={{{name!r}: FILE}})"
+        ) from error
 
 
 def _check_takes(need: Need, extractor: Extractor) -> None:
@@ -325,7 +352,9 @@ def _keep(folder: Path, sides: Mapping[str, Side]) -> None:
             origin = features.origin
             made = re.sub(r"[^\w.-]+", "_", f"{origin.extractor}-{origin.layer}")
             stem = f"{name}-{made}-{origin.digest[:8]}"
-            write_features(features, folder / f"{stem}.features.safetensors")
+            labels = tuple(side.labels.get(k, "") for k in features.keys) if side.labels else ()
+            labelled = replace(features, labels=labels)
+            write_features(labelled, folder / f"{stem}.features.safetensors")
             Statistics.of(features).save(folder / f"{stem}.statistics.safetensors")
 
 

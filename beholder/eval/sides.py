@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -17,16 +17,18 @@ from beholder.errors import DataError, ImageError, ItemError, VideoError
 from beholder.eval._features import Features
 from beholder.eval._origin import UNKNOWN, Origin
 from beholder.eval.extraction import Failure, Pass, Read, Views, extract
+from beholder.eval.extractors import inception
 from beholder.eval.measures._base import Need, Sampling, Side
 from beholder.eval.reference_files import is_reference, read_reference
 from beholder.eval.statistics import Statistics
 from beholder.eval.video import clips_of
-from beholder.images import read_image
+from beholder.images import ImageSource, read_image
 from beholder.inputs import Inputs, Row, read_inputs
 from beholder.videos import VideoSource, read_video_rows
 
-Source = str | os.PathLike[str] | Inputs
-"""What `read_inputs` or `read_video_rows` takes, a file of features or statistics, or rows."""
+Source = str | os.PathLike[str] | Inputs | Sequence[object]
+"""What `read_inputs` or `read_video_rows` takes, a file of features or statistics, rows, or a list
+of pictures or videos of any kind."""
 Reference = Mapping[str, Features | Statistics]
 """What a file holds of each layer."""
 
@@ -95,11 +97,27 @@ def open_side(source: Source, *, is_video: bool) -> Material:
     """
     if isinstance(source, Inputs):
         return Material(source=source.source, inputs=source, is_video=is_video)
+    if not isinstance(source, str | os.PathLike):
+        return Material(source="a list", inputs=_listed(source), is_video=is_video)
     name = os.fspath(source)
     if is_reference(Path(source)):
         return Material(source=name, reference=read_reference(Path(source)))
     inputs = read_video_rows(source) if is_video else read_inputs(source)
     return Material(source=name, inputs=inputs, is_video=is_video)
+
+
+def _listed(items: Sequence[object]) -> Inputs:
+    """Pictures or videos of any kind as rows, named by their place and path."""
+    if not items:
+        raise DataError("a side is an empty list; give it pictures or videos")
+
+    def rows() -> Iterator[Row]:
+        for number, item in enumerate(items):
+            path = os.fspath(item) if isinstance(item, str | os.PathLike) else ""
+            key = f"{number}: {path}" if path else str(number)
+            yield Row(key=key, image=cast("ImageSource", item), prompt=None, name=path or key)
+
+    return Inputs("a list", has_prompts=False, rows=rows, count=lambda: len(items))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +150,8 @@ def side_of(
             need: _held(material.reference, need, _layer(need, passes), material.source)
             for need in needs
         }
+        for need, each in held.items():
+            _check_width(need, each, passes, material.source)
         return _from_reference(held, material.source)
     wanted = [passes[need] for need in needs]
     distinct = list(dict.fromkeys(map(_identity, wanted)))
@@ -210,8 +230,14 @@ def _from_reference(
     sums = {need: each for need, each in held.items() if isinstance(each, Statistics)}
     counts = [len(each.values) for each in features.values()] + [s.count for s in sums.values()]
     rows = counts[0] if counts else None
+    labels = {
+        key: label
+        for each in features.values()
+        for key, label in zip(each.keys, each.labels, strict=False)
+        if label
+    }
     return (
-        Side(name=source, features=features, statistics=sums),
+        Side(name=source, features=features, statistics=sums, labels=labels),
         SideSummary(source=source, kind="reference", rows=rows, used=rows),
     )
 
@@ -226,6 +252,21 @@ def _held(reference: Reference, need: Need, layer: str, source: str) -> Features
         f"{source} holds {', '.join(reference)}, but the layer {layer} of {need.extractor} "
         f"is needed; give pictures, or a file of that layer"
     )
+
+
+def _check_width(
+    need: Need, held: Features | Statistics, passes: Mapping[Need, Pass], source: str
+) -> None:
+    """Refuse a file whose rows have another width than the network gives."""
+    layer = _layer(need, passes)
+    layers = passes[need].extractor.layers if need in passes else inception.LAYERS
+    known = need in passes or need.extractor == "inception"
+    width = held.values.shape[1] if isinstance(held, Features) else held.dims
+    if known and layer in layers and width != layers[layer]:
+        raise DataError(
+            f"{source} has {width} values a row, but the layer {layer} of {need.extractor} has "
+            f"{layers[layer]}; give features of that layer"
+        )
 
 
 def check_any(side: Side, summary: SideSummary) -> None:

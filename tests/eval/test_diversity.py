@@ -70,9 +70,9 @@ def test_only_the_pictures_of_one_prompt_are_in_memory(monkeypatch: pytest.Monke
     read: list[int] = []
     plain = read_each
 
-    def watched(images: list[ImageSource], *given: Any) -> Any:
+    def watched(images: list[ImageSource], *given: Any, **named: Any) -> Any:
         read.append(len(images))
-        return plain(images, *given)
+        return plain(images, *given, **named)
 
     monkeypatch.setattr(module, "read_each", watched)
     images: list[ImageSource] = [grey(0), "/none/b.png", grey(0.2), "/none/a.png", grey(1)]
@@ -121,7 +121,7 @@ def test_by_default_pictures_are_compared_by_lpips(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("wrong", [{"size": 31}, {"batch_size": 0}, {"draws": 0}])
-def test_wrong_numbers_are_refused(wrong: dict[str, int]) -> None:
+def test_wrong_numbers_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         diversity([], [], embed=mean_level, **wrong)
 

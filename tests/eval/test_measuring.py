@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beholder.errors import ConfigError, DataError
+from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.eval import measuring
 from beholder.eval.extractors._base import Extractor
 from beholder.eval.measures._base import Measure, Measurement, Need, Sampling, Side
@@ -271,3 +271,34 @@ def test_features_can_be_written_for_use_as_a_side(tmp_path: Path, loads: list[A
     measure(folder, folder, [chosen()], Setup(keep=tmp_path / "kept"))
     names = sorted(path.name.split("-")[0] for path in (tmp_path / "kept").iterdir())
     assert names == ["fake", "fake", "real", "real"]
+
+
+def test_a_list_of_pictures_is_a_side_and_one_metric_needs_no_list(
+    real: Path, fake: Path, loads: list[Any]
+) -> None:
+    folder = measure(real, fake, [chosen()])
+    paths = sorted(fake.iterdir())
+    listed = measure([str(p) for p in sorted(real.iterdir())], paths, chosen())
+    assert listed.measurements == folder.measurements
+    arrays = [np.asarray(Image.open(path)) for path in paths]
+    assert measure(real, [*arrays, b""], chosen()).fake.failures[0].key == "2"
+    with pytest.raises(DataError, match="an empty list"):
+        measure(real, [], chosen())
+
+
+def test_weights_that_cannot_be_fetched_say_how_to_give_a_file(
+    real: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str, weights: object = None, **options: object) -> Extractor:
+        raise WeightsError("cannot fetch it")
+
+    monkeypatch.setattr(measuring, "load_extractor", load)
+    with pytest.raises(WeightsError, match=r"cannot fetch it; .*--weights inception=FILE"):
+        measure(real, fake, [chosen()])
+    with pytest.raises(WeightsError, match=r"^cannot fetch it$"):
+        measure(real, fake, [chosen()], Setup(weights={"inception": Path("a.pth")}))
+
+
+def test_weights_that_no_metric_reads_are_refused(real: Path, fake: Path, loads: list[Any]) -> None:
+    with pytest.raises(ConfigError, match="no metric reads the weights inceptoin"):
+        measure(real, fake, [chosen()], Setup(weights={"inceptoin": Path("a.pth")}))

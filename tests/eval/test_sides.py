@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 
 from beholder.errors import DataError, ItemError
+from beholder.eval._features import Features
 from beholder.eval.extraction import Pass
 from beholder.eval.measures._base import Need, Sampling
+from beholder.eval.reference_files import write_features
 from beholder.eval.sides import Extracting, open_side, read_picture, read_video, side_of
 from beholder.inputs import Row
 from tests.eval.extractors.toy import Toy
@@ -86,3 +88,23 @@ def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     for is_video in (False, True):
         with pytest.raises(DataError, match="does not exist"):
             open_side(tmp_path / "nothing", is_video=is_video)
+
+
+def test_a_file_of_features_keeps_its_labels(tmp_path: Path) -> None:
+    values = np.ones((2, 3), np.float32)
+    features = Features(values, Toy().origin("mean", "alpha=white"), ("a", "b"), ("cat", ""))
+    write_features(features, tmp_path / "kept.safetensors")
+    side, _ = side_of(
+        open_side(tmp_path / "kept.safetensors", is_video=False), [MEAN], {}, Extracting()
+    )
+    assert side.labels == {"a": "cat"}
+
+
+def test_features_of_another_width_than_the_network_gives_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "five.npy", np.ones((4, 5)))
+    material = open_side(tmp_path / "five.npy", is_video=False)
+    with pytest.raises(DataError, match="5 values a row, but the layer mean of toy has 3"):
+        side_of(material, [MEAN], {MEAN: picture_pass(Toy(), "mean")}, Extracting())
+    inception = Need(extractor="inception", layer="2048")
+    with pytest.raises(DataError, match="5 values a row, but the layer 2048"):
+        side_of(material, [inception], {}, Extracting())
