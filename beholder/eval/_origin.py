@@ -82,16 +82,24 @@ def check_same(
     elif unknown_agrees:
         found = {name: pair for name, pair in found.items() if pair[0] != pair[1]}
     if found:
-        listed = "; ".join(f"{name}: {mine} and {theirs}" for name, (mine, theirs) in found.items())
-        unknown = any(UNKNOWN in pair for pair in found.values())
-        raise DataError(
+        raise DataError(_refusal(found))
+
+
+def _refusal(found: Mapping[str, tuple[str, str]]) -> str:
+    """Why two sides do not compare: what differs, or else what nobody knows."""
+    known = {name: pair for name, pair in found.items() if UNKNOWN not in pair}
+    listed = "; ".join(
+        f"{n}: {mine} and {theirs}" for n, (mine, theirs) in (known or found).items()
+    )
+    if known:
+        return (
             f"the two sides were not made alike ({listed}), so their distance means nothing; "
-            + (
-                "say --assume-protocol if you know that they agree"
-                if unknown
-                else "measure both by one protocol"
-            )
+            "measure both by one protocol"
         )
+    return (
+        f"nobody says whether the two sides were made alike ({listed}); if you know that they "
+        "were, say --assume-protocol"
+    )
 
 
 def _absent(name: str) -> str:
