@@ -14,15 +14,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from beholder._published.weights import load_exact
 from beholder.errors import WeightsError
+from beholder.eval.extractors._base import Extractor
+from beholder.eval.extractors._resize import resized
 
 HEAD = 64
 """Values of an attention head in OpenAI's CLIP and in DINOv2; narrower networks have one head."""
 
 Rules = Sequence[tuple[str, str]]
 """Patterns of published keys and what stands for them here, applied one after another."""
+
+Colours = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and deviation of red, green and blue, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,3 +222,42 @@ def _perceptron(state: Mapping[str, Tensor], kind: Kind, width: int) -> nn.Modul
     if gated is not None:
         return Gated(width, gated.shape[1])
     return Perceptron(width, width if plain is None else len(plain), kind.activation)
+
+
+class VitExtractor(Extractor):
+    """The class token of a `Vit`, of pictures that were resized and had their colours normalised.
+
+    Args:
+        network: in eval mode.
+        layer: the name of its only layer.
+        side: of the square that it sees, in pixels.
+        protocol: of the resize.
+        colours: mean and deviation of red, green and blue in [0, 1].
+        weights: what `weights_id` gave.
+    """
+
+    def __init__(
+        self, network: Vit, layer: str, side: int, protocol: str, colours: Colours, weights: str
+    ) -> None:
+        super().__init__()
+        self.network, self.layer = network, layer
+        self.side, self.protocol, self.colours = side, protocol, colours
+        self.size = f"vit{network.width}x{network.depth}/{network.patch}"
+        self.resize = protocol
+        self.weights_id = weights
+
+    @property
+    @override
+    def layers(self) -> Mapping[str, int]:
+        return {self.layer: self.network.dim}
+
+    @override
+    def prepare(self, picture: Tensor) -> Tensor:
+        return resized(picture, self.side, self.protocol)
+
+    @override
+    def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        self.check_layers(layers)
+        values = prepared.float() / 255
+        mean, std = (values.new_tensor(v)[:, None, None] for v in self.colours)
+        return dict.fromkeys(layers, self.network((values - mean) / std))

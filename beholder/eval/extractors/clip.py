@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
-from typing_extensions import override
 
 from beholder._published.downloads import download
 from beholder._published.weights import read_state, renamed
 from beholder.errors import ConfigError, WeightsError
-from beholder.eval.extractors._base import Extractor, weights_id
-from beholder.eval.extractors._resize import check_protocol, resized
+from beholder.eval.extractors._base import weights_id
+from beholder.eval.extractors._resize import check_protocol
 from beholder.eval.extractors._torchscript import is_torchscript, script_state
-from beholder.eval.extractors._vit import Kind, Rules, Vit, joined, load_vit, own_name, quick_gelu
+from beholder.eval.extractors._vit import (
+    Kind,
+    Rules,
+    Vit,
+    VitExtractor,
+    joined,
+    load_vit,
+    own_name,
+    quick_gelu,
+)
 
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 SHA256 = {
@@ -67,7 +74,7 @@ _RULES: Rules = (
 """Keys of transformers, then of OpenAI and open_clip."""
 
 
-class ClipExtractor(Extractor):
+class ClipExtractor(VitExtractor):
     """Pictures in the space that they share with texts.
 
     The layer "embeds" is the projected class token as it comes, not brought to length 1: CMMD and
@@ -76,32 +83,9 @@ class ClipExtractor(Extractor):
     """
 
     def __init__(self, network: Vit, resize: str, weights: str, unlike: str = "") -> None:
-        super().__init__()
-        self.network = network
-        self.side = network.grid * network.patch
-        size = f"{network.width}x{network.depth}/{network.patch}"
-        self.identity = f"clip-vit{size}@{self.side}px{unlike}"
-        self.resize = resize
-        self.weights_id = weights
-
-    @property
-    @override
-    def layers(self) -> Mapping[str, int]:
-        return {"embeds": self.network.dim}
-
-    @override
-    def prepare(self, picture: Tensor) -> Tensor:
-        return resized(picture, self.side, self.resize)
-
-    @override
-    def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        self.check_layers(layers)
-        return dict.fromkeys(layers, self.network(self._normalised(prepared)))
-
-    def _normalised(self, prepared: Tensor) -> Float[Tensor, "b 3 s s"]:
-        values = prepared.float() / 255
-        mean, std = (values.new_tensor(v)[:, None, None] for v in (MEAN, STD))
-        return (values - mean) / std
+        side = network.grid * network.patch
+        super().__init__(network, "embeds", side, resize, (MEAN, STD), weights)
+        self.identity = f"clip-{self.size}@{side}px{unlike}"
 
 
 def build(

@@ -7,21 +7,17 @@ the same weights are 5e-4 away. Here the offset is always in, whatever layout th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional
-from typing_extensions import override
 
 from beholder._published.downloads import download
 from beholder._published.weights import read_state, renamed
 from beholder.errors import ConfigError
-from beholder.eval.extractors._base import Extractor, weights_id
-from beholder.eval.extractors._resize import check_protocol, resized
-from beholder.eval.extractors._vit import Kind, Rules, Vit, joined, load_vit, own_name
+from beholder.eval.extractors._base import weights_id
+from beholder.eval.extractors._resize import check_protocol
+from beholder.eval.extractors._vit import Kind, Rules, Vit, VitExtractor, joined, load_vit, own_name
 
 WEIGHTS = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth"
 """ViT-L/14 (Apache-2.0); its authors published no checksum, so that nothing is checked."""
@@ -52,36 +48,13 @@ _TRANSFORMERS: Rules = (
 """Keys of transformers, of files and of the models of version 5."""
 
 
-class DinoV2Extractor(Extractor):
+class DinoV2Extractor(VitExtractor):
     """Class tokens of DINOv2 behind the last norm: layer "cls", as wide as the network."""
 
     def __init__(self, network: Vit, resize: str, side: int, weights: str) -> None:
-        super().__init__()
-        self.network = network
-        self.identity = f"dinov2-vit{network.width}x{network.depth}/{network.patch}"
-        self.side = side
-        self.protocol = resize
+        super().__init__(network, "cls", side, resize, (MEAN, STD), weights)
+        self.identity = f"dinov2-{self.size}"
         self.resize = resize if side == SIDE else f"{resize} to {side}"
-        self.weights_id = weights
-
-    @property
-    @override
-    def layers(self) -> Mapping[str, int]:
-        return {"cls": self.network.dim}
-
-    @override
-    def prepare(self, picture: Tensor) -> Tensor:
-        return resized(picture, self.side, self.protocol)
-
-    @override
-    def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        self.check_layers(layers)
-        return dict.fromkeys(layers, self.network(self._normalised(prepared)))
-
-    def _normalised(self, prepared: Tensor) -> Float[Tensor, "b 3 s s"]:
-        values = prepared.float() / 255
-        mean, std = (values.new_tensor(v)[:, None, None] for v in (MEAN, STD))
-        return (values - mean) / std
 
 
 def build(

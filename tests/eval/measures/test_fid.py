@@ -5,7 +5,7 @@ import pytest
 from beholder.errors import DataError
 from beholder.eval.frechet import from_features
 from beholder.eval.measures import find
-from beholder.eval.measures.fid import Options
+from beholder.eval.measures._inception_distance import Options
 from tests.eval.measures.frechet_sides import rows, side, sums_only
 
 REAL, FAKE = rows(0, 50), rows(1, 40, mean=0.5)
