@@ -1,15 +1,16 @@
 """Precision and recall beside other packages: CPU time of one thread, and memory.
 
     python -m benchmarks._metrics_neighbours --pictures 10000 --crowd 50000
+    python -m benchmarks._metrics_neighbours --pictures 0 --crowd 50000 --crowd-width 2048
 
 Every package gets the same float32 features (n, 2048) from files, in a process of its own, after a
 warm-up on a few rows. Memory is the peak above what the process held with the features loaded.
 torch-fidelity makes precision and recall of products that are not centred, prdc and beholder
 density and coverage too.
 
-The memory of very many pictures does not depend on the width but for a few blocks, so `crowd` of
-them are measured at a width of 64, and in the whole of the process: 50 000 x 50 000 distances of
-2048 values would take minutes and no more memory than the features themselves and the blocks.
+The memory of very many pictures does not depend on the width but for the features themselves and a
+few blocks, so `crowd` of them are measured at a width of 64 unless told otherwise, and in the whole
+of the process: 50 000 x 50 000 distances of 2048 values take minutes.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Row:
         return replace(self, seconds=seconds, extra=extra, whole=whole)
 
 
-def run(pictures: int = 10_000, crowd: int = 50_000, rounds: int = 1) -> list[Row]:
+def run(
+    pictures: int = 10_000, crowd: int = 50_000, rounds: int = 1, crowd_width: int = CROWD_WIDTH
+) -> list[Row]:
     """Rows of every package there is at 2048 values, then of beholder for a crowd of pictures.
 
     Rounds are interleaved: the ratio within a round is what counts.
@@ -70,17 +73,18 @@ def run(pictures: int = 10_000, crowd: int = 50_000, rounds: int = 1) -> list[Ro
     with tempfile.TemporaryDirectory() as folder:
         for seed in (1, 2):
             np.save(Path(folder) / f"{seed}.npy", features(pictures, seed))
-        for name in list(METHODS) * rounds:
+        for name in list(METHODS) * rounds if pictures else ():
             if row := _measured(name, Path(folder)):
                 found[name] = row.after(found.get(name))
-    return [*found.values(), *([_crowded(crowd)] if crowd else [])]
+    return [*found.values(), *([_crowded(crowd, crowd_width)] if crowd else [])]
 
 
-def _crowded(pictures: int) -> Row:
+def _crowded(pictures: int, width: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         for seed in (1, 2):
-            values = np.random.default_rng(seed).normal(size=(pictures, CROWD_WIDTH))
-            np.save(Path(folder) / f"{seed}.npy", values.astype(np.float32))
+            generator = np.random.default_rng(seed)
+            values = generator.standard_normal((pictures, width), dtype=np.float32)
+            np.save(Path(folder) / f"{seed}.npy", values)
         row = _measured(OURS, Path(folder))
     assert row is not None
     return row
@@ -180,6 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="precision and recall beside other packages")
     parser.add_argument("--pictures", type=int, default=10_000, help="a side")
     parser.add_argument("--crowd", type=int, default=50_000, help="a side, memory only; 0: none")
+    parser.add_argument("--crowd-width", type=int, default=CROWD_WIDTH, help="values a picture")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--child", nargs=2, metavar=("PACKAGE", "FOLDER"))
     given = parser.parse_args()
@@ -188,7 +193,7 @@ def main() -> None:
         sys.stdout.write(_child(package, Path(folder)) + "\n")
         return
     sys.stdout.write(f"{processor()}, one thread\n")
-    lines = report(run(given.pictures, given.crowd, given.rounds))
+    lines = report(run(given.pictures, given.crowd, given.rounds, given.crowd_width))
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,6 +101,10 @@ def open_side(source: Source, *, is_video: bool) -> Material:
     if not isinstance(source, str | os.PathLike):
         return Material(source="a list", inputs=_listed(source), is_video=is_video)
     name = os.fspath(source)
+    if not Path(name).exists() and not glob.has_magic(name.replace("{", "[")):
+        raise DataError(
+            f"{name} does not exist; give pictures or videos, or a file of features or statistics"
+        )
     if is_reference(Path(source)):
         return Material(source=name, reference=read_reference(Path(source)))
     inputs = read_video_rows(source) if is_video else read_inputs(source)

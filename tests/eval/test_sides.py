@@ -86,8 +86,11 @@ def test_a_share_of_a_side_is_every_so_many_th_row(tmp_path: Path) -> None:
 
 def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     for is_video in (False, True):
-        with pytest.raises(DataError, match="does not exist"):
+        with pytest.raises(DataError, match=r"does not exist; .* features or statistics"):
             open_side(tmp_path / "nothing", is_video=is_video)
+        for pattern in ("*.png", "shards-{0..3}.tar"):
+            with pytest.raises(DataError, match=r"there is no|does not exist"):
+                open_side(tmp_path / pattern, is_video=is_video)
 
 
 def test_a_file_of_features_keeps_its_labels(tmp_path: Path) -> None:
