@@ -333,9 +333,7 @@ def _said(inputs: Inputs, models: Mapping[str, TextAsked], setup: Setup) -> Comp
     from beholder._text_parts import TextRun  # noqa: PLC0415
 
     with terminal.progress(len(inputs), "rows") as advance:
-        run = TextRun(
-            batch_size=setup.batch_size, alpha=setup.alpha, device=setup.device, progress=advance
-        )
+        run = TextRun(batch_size=setup.batch_size, alpha=setup.alpha, progress=advance)
         return measure_texts(inputs, models, run)
 
 

@@ -44,13 +44,11 @@ class TextRun:
     Attributes:
         batch_size: pictures in one pass of a model.
         alpha: what shows behind transparent pixels.
-        device: where models run; None takes a GPU if there is one.
         progress: called with the number of rows done since the last call.
     """
 
     batch_size: int = 32
     alpha: Alpha = "white"
-    device: str | None = None
     progress: Callable[[int], object] = field(default=lambda count: None)
 
 

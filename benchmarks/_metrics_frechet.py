@@ -25,9 +25,9 @@ import torch
 
 from beholder.eval._features import Array
 from beholder.eval._origin import Origin
+from beholder.eval.cost import processor
 from beholder.eval.frechet import from_features, from_statistics
 from beholder.eval.statistics import Statistics
-from benchmarks._machine import processor
 
 DIMS = 2048
 OURS = "beholder"

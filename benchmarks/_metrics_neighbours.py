@@ -31,8 +31,8 @@ import numpy as np
 import torch
 
 from beholder.eval._features import Array
+from beholder.eval.cost import processor
 from beholder.eval.precision_recall import precision_recall
-from benchmarks._machine import processor
 from benchmarks._metrics_frechet import features
 
 OURS = "beholder"

@@ -35,6 +35,7 @@ from beholder._page.feedback import PictureFeedback
 from beholder._page.poster import draw_grid
 from beholder.annotation.joining.feedback import read_feedback, write_feedback
 from beholder.annotation.sources import load as load_source
+from beholder.eval.cost import processor
 from beholder.eval.feedback import FeedbackEvaluation, evaluate_feedback
 from beholder.eval.feedback_anchors import PUBLISHED_RICHHF
 from beholder.eval.feedback_baselines import (
@@ -48,7 +49,6 @@ from beholder.eval.preference import PictureScorer
 from beholder.rewards.richhf import RichHF
 from beholder.types import MAPS, RATED, Feedback, Scores, WordLabel
 from beholder.words import word_spans
-from benchmarks._machine import processor
 from benchmarks._richhf_start import align, build_start
 
 COUNTS = {"train": 20_000, "dev": 600, "test": 600}

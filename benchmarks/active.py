@@ -32,11 +32,11 @@ import torch
 
 from beholder.annotation.asking.candidates import Candidates
 from beholder.annotation.asking.selection import SelectionConfig, Strategy, select
+from beholder.eval.cost import processor
 from beholder.quickstart.material import Sizes
 from benchmarks._close_checkpoints import BATCH as RANKING_BATCH
 from benchmarks._close_checkpoints import STRENGTHS, settle
 from benchmarks._light_head import FEATURES, Head, Pairs, Pool, make_pool
-from benchmarks._machine import processor
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

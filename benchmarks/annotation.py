@@ -26,9 +26,9 @@ from beholder.annotation.server.connection import Connection, connect
 from beholder.annotation.server.local import LocalServer, down, up
 from beholder.annotation.server.pull import pull
 from beholder.annotation.server.push import push
+from beholder.eval.cost import processor
 from beholder.inputs import read_inputs
 from beholder.types import ASPECTS
-from benchmarks._machine import processor
 
 PROMPTS, PEOPLE, SIDE = 2000, 3, 256
 Result = TypeVar("Result")

@@ -21,9 +21,9 @@ import simplejpeg
 import torch
 from PIL import Image, ImageFilter
 
+from beholder.eval.cost import processor
 from beholder.images import read_image
 from beholder.rewards._preprocess import Preprocess
-from benchmarks._machine import processor
 
 SIDE = 224
 FIT = Preprocess(size=SIDE, fit="squash")

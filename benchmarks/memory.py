@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 
 import beholder
+from beholder.eval.cost import processor
 from beholder.inputs import read_inputs
 from beholder.rewards.scoring import score_table
-from benchmarks._machine import processor
 from benchmarks.scoring import jpeg
 
 FILES = 50

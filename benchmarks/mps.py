@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 import beholder
+from beholder.eval.cost import processor
 from beholder.rewards.mps import MPS
-from benchmarks._machine import processor
 from tests.rewards.published_mps import published_score
 
 

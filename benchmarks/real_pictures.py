@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 
 from beholder._terminal import table
+from beholder.eval.cost import processor
 from beholder.eval.frechet import from_features
 from beholder.eval.kernel import cmmd, kid
 from beholder.eval.precision_recall import precision_recall
-from benchmarks._machine import processor
 from tests.eval.photographs import (
     DAMAGES,
     SIDE,

@@ -29,6 +29,7 @@ from PIL import Image
 from torch import Tensor
 
 import beholder
+from beholder.eval.cost import processor
 from beholder.rewards import Reward
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import build_towers
@@ -37,7 +38,6 @@ from beholder.rewards.hps import HPS
 from beholder.rewards.mps import MPS, default_conditions
 from beholder.rewards.pickscore import PickScore
 from benchmarks import _loops
-from benchmarks._machine import processor
 
 Side = Callable[[], Tensor]
 CLIP_B = {

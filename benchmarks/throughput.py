@@ -28,11 +28,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import beholder
+from beholder.eval.cost import processor
 from beholder.inputs import read_inputs
 from beholder.rewards import Reward
 from beholder.rewards._precision import DTYPES
 from beholder.rewards.scoring import score_table
-from benchmarks._machine import processor
 from benchmarks.scoring import CROSS, SIZES, jpeg
 
 PROMPT = "a lighthouse in a storm, oil on canvas"

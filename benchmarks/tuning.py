@@ -25,13 +25,13 @@ from typing import Any
 
 import torch
 
+from beholder.eval.cost import processor
 from beholder.rewards import load
 from beholder.training._tuning.signal import Signal
 from beholder.training._tuning.start import Start
 from beholder.training.algorithms import algorithm_class, config_class
 from beholder.training.algorithms._base import Algorithm, Studio
 from beholder.training.pipeline import Driver, Lora, Sampling
-from benchmarks._machine import processor
 from benchmarks._pipelines import pipeline
 
 ALGORITHMS: dict[str, dict[str, Any]] = {

@@ -199,7 +199,7 @@ def cost_of_call(call: Call, timing: Timing = Timing()) -> Cost:
 
 def machine(device: torch.device) -> dict[str, object]:
     """What a machine says of itself: processor, its cores, and the accelerator if one is used."""
-    told: dict[str, object] = {"processor": _processor(), "cores": os.cpu_count() or 0}
+    told: dict[str, object] = {"processor": processor(), "cores": os.cpu_count() or 0}
     if device.type == "cuda":
         told["accelerator"] = torch.cuda.get_device_name(device)
     return told
@@ -298,7 +298,8 @@ def _listed(values: Iterable[object]) -> str:
     return ", ".join(sorted(map(str, values)))
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the machine calls its processor."""
     try:
         rows = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -10,8 +10,11 @@ from typing import TypeVar
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
+from typing_extensions import override
 
 from beholder.errors import ConfigError, DataError
+from beholder.eval.extractors._base import Extractor
+from beholder.eval.extractors._kinetics import classes_of
 from beholder.eval.extractors._resize import resized
 
 
@@ -74,6 +77,38 @@ class ClipProtocol:
         top, left = (tall - self.size) // 2, (wide - self.size) // 2
         large = resized(frame, (tall, wide), self.resize)
         return large[:, :, top : top + self.size, left : left + self.size]
+
+
+class VideoExtractor(Extractor):
+    """A network of clips that come to it by a protocol.
+
+    Args:
+        protocol: how.
+        layers: what it gives, and how many values each has.
+        weights: what `weights_id` gave.
+
+    Attributes:
+        classes: what its logits tell, if they are those of Kinetics-400.
+    """
+
+    takes = "clips"
+
+    def __init__(self, protocol: ClipProtocol, layers: Mapping[str, int], weights: str) -> None:
+        super().__init__()
+        self.protocol = protocol
+        self.resize = protocol.name
+        self.weights_id = weights
+        self.classes = classes_of(layers["logits"])
+        self._layers = dict(layers)
+
+    @property
+    @override
+    def layers(self) -> Mapping[str, int]:
+        return self._layers
+
+    @override
+    def prepare(self, picture: Tensor) -> Tensor:
+        return self.protocol.prepare(picture)
 
 
 P = TypeVar("P", bound=ClipProtocol)

@@ -20,7 +20,7 @@ so many places, then one over windows, which differs only for clips of 17 frames
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,8 +33,13 @@ from typing_extensions import override
 from beholder._published.downloads import download
 from beholder._published.weights import Published, fetch, load_exact, read_state, sha256_of
 from beholder.errors import ConfigError, WeightsError
-from beholder.eval.extractors._base import Extractor, weights_id
-from beholder.eval.extractors._clip_protocol import ClipProtocol, check_frames, choose
+from beholder.eval.extractors._base import weights_id
+from beholder.eval.extractors._clip_protocol import (
+    ClipProtocol,
+    VideoExtractor,
+    check_frames,
+    choose,
+)
 from beholder.eval.extractors._conv3d import (
     Triple,
     fused,
@@ -42,7 +47,6 @@ from beholder.eval.extractors._conv3d import (
     pad_same,
     pointwise,
 )
-from beholder.eval.extractors._kinetics import classes_of
 from beholder.eval.extractors._torchscript import is_torchscript, load_script
 
 SCRIPT = ("flateon/FVD-I3D-torchscript", "i3d_torchscript.pt")
@@ -216,33 +220,15 @@ class InceptionI3d(nn.Module):
                 module.fuse()
 
 
-class I3dExtractor(Extractor):
-    """Features of I3D from a state dict: "logits" as FVD has them, and "pooled" before them.
+class I3dExtractor(VideoExtractor):
+    """Features of I3D from a state dict: "logits" as FVD has them, and "pooled" before them."""
 
-    Attributes:
-        classes: what the logits tell, if they are those of Kinetics-400.
-    """
-
-    takes = "clips"
     identity = "i3d"
 
     def __init__(self, network: InceptionI3d, protocol: I3dProtocol, weights: str) -> None:
-        super().__init__()
+        classes = network.logits.conv3d.out_channels
+        super().__init__(protocol, {"logits": classes, "pooled": POOLED}, weights)
         self.network = network
-        self.protocol = protocol
-        self.resize = protocol.name
-        self.weights_id = weights
-        self._classes = network.logits.conv3d.out_channels
-        self.classes = classes_of(self._classes)
-
-    @property
-    @override
-    def layers(self) -> Mapping[str, int]:
-        return {"logits": self._classes, "pooled": POOLED}
-
-    @override
-    def prepare(self, picture: Tensor) -> Tensor:
-        return self.protocol.prepare(picture)
 
     @override
     def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -254,32 +240,18 @@ class I3dExtractor(Extractor):
         return {layer: found[layer] for layer in layers}
 
 
-class ScriptedI3d(Extractor):
+class ScriptedI3d(VideoExtractor):
     """I3D from a TorchScript file of `forward(x, rescale, resize, return_features)`: logits alone.
 
     The file's own resize and rescale are left off: the protocol has done both. `weights_id` is
     that of the whole file, since it holds code as well.
     """
 
-    takes = "clips"
     identity = "i3d-torchscript"
 
     def __init__(self, script: torch.jit.ScriptModule, protocol: I3dProtocol, weights: str) -> None:
-        super().__init__()
+        super().__init__(protocol, {"logits": 400}, weights)
         self.script = script
-        self.protocol = protocol
-        self.resize = protocol.name
-        self.weights_id = weights
-        self.classes = classes_of(400)
-
-    @property
-    @override
-    def layers(self) -> Mapping[str, int]:
-        return {"logits": 400}
-
-    @override
-    def prepare(self, picture: Tensor) -> Tensor:
-        return self.protocol.prepare(picture)
 
     @override
     def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:

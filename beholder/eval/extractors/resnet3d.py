@@ -27,10 +27,9 @@ from typing_extensions import override
 
 from beholder._published.weights import Published, fetch, load_exact, read_state
 from beholder.errors import ConfigError, WeightsError
-from beholder.eval.extractors._base import Extractor, weights_id
-from beholder.eval.extractors._clip_protocol import ClipProtocol, choose
+from beholder.eval.extractors._base import weights_id
+from beholder.eval.extractors._clip_protocol import ClipProtocol, VideoExtractor, choose
 from beholder.eval.extractors._conv3d import fused, pointwise
-from beholder.eval.extractors._kinetics import classes_of
 
 RESNEXT = Published("zhengchong/VFID", "resnext-101.pth", "main", None)
 """CatV2TON's ResNeXt-101, kenshohara's; neither commit nor hash is known here: it may change."""
@@ -160,35 +159,15 @@ class ResNet3d(nn.Module):
                 module.fuse()
 
 
-class ResNet3dExtractor(Extractor):
-    """Features of a 3D ResNet or ResNeXt: "pooled" before the classifier, and "logits".
-
-    Attributes:
-        classes: what the logits tell, if they are those of Kinetics-400.
-    """
-
-    takes = "clips"
+class ResNet3dExtractor(VideoExtractor):
+    """Features of a 3D ResNet or ResNeXt: "pooled" before the classifier, and "logits"."""
 
     def __init__(
         self, network: ResNet3d, shape: Shape, protocol: ClipProtocol, weights: str
     ) -> None:
-        super().__init__()
+        super().__init__(protocol, {"pooled": shape.outer[-1], "logits": shape.classes}, weights)
         self.network = network
-        self.protocol = protocol
         self.identity = shape.identity
-        self.resize = protocol.name
-        self.weights_id = weights
-        self.classes = classes_of(shape.classes)
-        self._layers = {"pooled": shape.outer[-1], "logits": shape.classes}
-
-    @property
-    @override
-    def layers(self) -> Mapping[str, int]:
-        return self._layers
-
-    @override
-    def prepare(self, picture: Tensor) -> Tensor:
-        return self.protocol.prepare(picture)
 
     @override
     def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:

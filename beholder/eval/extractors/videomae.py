@@ -22,10 +22,9 @@ from typing_extensions import override
 
 from beholder._published.weights import load_exact, read_state
 from beholder.errors import ConfigError, DataError, MissingDependencyError, WeightsError
-from beholder.eval.extractors._base import Extractor, weights_id
+from beholder.eval.extractors._base import weights_id
 from beholder.eval.extractors._beyond_weights import joint_id, settings_text
-from beholder.eval.extractors._clip_protocol import ClipProtocol, choose
-from beholder.eval.extractors._kinetics import classes_of
+from beholder.eval.extractors._clip_protocol import ClipProtocol, VideoExtractor, choose
 
 SOURCE = (
     "huggingface.co/OpenGVLab/InternVideoMAE_models, mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth, for "
@@ -169,7 +168,7 @@ class TransformersBody(nn.Module):
         return {"pooled": pooled, "logits": model.classifier(pooled)}
 
 
-class VideoMaeExtractor(Extractor):
+class VideoMaeExtractor(VideoExtractor):
     """Features of VideoMAE: "pooled", which FVD compares, and "logits".
 
     `identity` names the heads where they are not those of the published model of this width;
@@ -177,10 +176,7 @@ class VideoMaeExtractor(Extractor):
 
     Attributes:
         frames: how many a clip has to have.
-        classes: what the logits tell, if they are those of Kinetics-400.
     """
-
-    takes = "clips"
 
     def __init__(
         self,
@@ -191,24 +187,10 @@ class VideoMaeExtractor(Extractor):
         weights: str,
         identity: str = "videomae",
     ) -> None:
-        super().__init__()
+        super().__init__(protocol, layers, weights)
         self.network = network
         self.identity = identity
-        self.protocol = protocol
-        self.resize = protocol.name
-        self.weights_id = weights
         self.frames = frames
-        self.classes = classes_of(layers["logits"])
-        self._layers = dict(layers)
-
-    @property
-    @override
-    def layers(self) -> Mapping[str, int]:
-        return self._layers
-
-    @override
-    def prepare(self, picture: Tensor) -> Tensor:
-        return self.protocol.prepare(picture)
 
     @override
     def forward(self, prepared: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:

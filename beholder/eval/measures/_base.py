@@ -11,9 +11,6 @@ from beholder.errors import DataError
 from beholder.eval._features import Features
 from beholder.eval.statistics import Statistics
 
-LEVEL = 0.95
-"""Coverage of every interval."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from beholder.errors import ConfigError
+from beholder.eval._bootstrap import LEVEL
 from beholder.eval._features import Features
 from beholder.eval._jackknife import student_t
 from beholder.eval._moments import check_ddof
 from beholder.eval.extractors.inception import RESIZES
 from beholder.eval.frechet_infinity import FrechetInfinity, frechet_infinity
-from beholder.eval.measures._base import LEVEL, Measure, Measurement, Need, Side
+from beholder.eval.measures._base import Measure, Measurement, Need, Side
 from beholder.eval.measures._frechet import assumed, known, rows_of
 from beholder.eval.measures._ranges import at_least, one_of
 from beholder.eval.measures._rows import inception, present
