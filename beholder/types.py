@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import torch
@@ -78,6 +78,8 @@ class Scores:
         words: for each picture the words of its prompt; may be empty.
         errors: row -> why that picture could not be scored; its scores are NaN.
         sizes: height and width of each picture, for `picture_maps`; may be empty.
+        deviations: aspect -> how unsure its score is, as the standard deviation of a Gaussian
+            around it; empty for a reward that does not say.
     """
 
     total: Float[Tensor, " b"]
@@ -86,6 +88,7 @@ class Scores:
     words: Sequence[Sequence[WordLabel]] = ()
     errors: Mapping[int, str] = field(default_factory=dict)
     sizes: Sequence[tuple[int, int]] = ()
+    deviations: Mapping[str, Float[Tensor, " b"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.total)
@@ -116,9 +119,13 @@ class Scores:
         def plain(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: value.detach().float().cpu() for name, value in values.items()}
 
-        total = self.total.detach().float().cpu()
-        maps = plain(self.maps)
-        return Scores(total, plain(self.aspects), maps, self.words, self.errors, self.sizes)
+        return replace(
+            self,
+            total=self.total.detach().float().cpu(),
+            aspects=plain(self.aspects),
+            maps=plain(self.maps),
+            deviations=plain(self.deviations),
+        )
 
     @staticmethod
     def concatenate(parts: Sequence[Scores]) -> Scores:
@@ -157,6 +164,10 @@ class Scores:
             sizes=tuple(size for p in parts for size in p.sizes)
             if all(len(p.sizes) == len(p) for p in parts)
             else (),
+            deviations={
+                a: torch.cat([p.deviations.get(a, _unknown(len(p), like)) for p in parts])
+                for a, like in (scored[0].deviations.items() if scored else ())
+            },
         )
 
 
@@ -305,16 +316,24 @@ class Edges:
     Attributes:
         pairs: rows (i, j).
         p_first: how strongly i is preferred to j: 1 always, 0 never, 0.5 a tie.
+        weight: how much each counts; None counts each once.
     """
 
     pairs: Int[Tensor, "e 2"]
     p_first: Float[Tensor, " e"]
+    weight: Float[Tensor, " e"] | None = None
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[tuple[int, int]], p_first: Iterable[float]) -> Edges:
-        """Edges from plain numbers; both may be empty."""
+    def from_pairs(
+        cls,
+        pairs: Iterable[tuple[int, int]],
+        p_first: Iterable[float],
+        weight: Iterable[float] | None = None,
+    ) -> Edges:
+        """Edges from plain numbers; all may be empty."""
         rows = torch.tensor(list(pairs), dtype=torch.long).reshape(-1, 2)
-        return cls(rows, torch.tensor(list(p_first), dtype=torch.float32))
+        weights = None if weight is None else torch.tensor(list(weight), dtype=torch.float32)
+        return cls(rows, torch.tensor(list(p_first), dtype=torch.float32), weights)
 
     @classmethod
     def from_ranks(cls, groups: Sequence[Sequence[int]]) -> Edges:
@@ -338,4 +357,49 @@ class Edges:
 
     def to(self, device: torch.device | str) -> Edges:
         """The same edges on another device."""
-        return Edges(self.pairs.to(device), self.p_first.to(device))
+        weight = None if self.weight is None else self.weight.to(device)
+        return Edges(self.pairs.to(device), self.p_first.to(device), weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """Orders of several rows of a score vector each, such as one annotator's ranking of k pictures.
+
+    Attributes:
+        rows: of each ranking; -1 fills the shorter ones.
+        ranks: of these rows: 1 is best, equal ranks are a tie; 0 fills.
+        weight: how much each ranking counts.
+    """
+
+    rows: Int[Tensor, "g k"]
+    ranks: Int[Tensor, "g k"]
+    weight: Float[Tensor, " g"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> Rankings:
+        """The same rankings on another device."""
+        return Rankings(self.rows.to(device), self.ranks.to(device), self.weight.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What rows of a score vector should be, such as people's mean ratings.
+
+    Attributes:
+        rows: each once.
+        values: the target of each.
+        weight: how much each counts.
+    """
+
+    rows: Int[Tensor, " n"]
+    values: Float[Tensor, " n"]
+    weight: Float[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same targets on another device."""
+        return Targets(self.rows.to(device), self.values.to(device), self.weight.to(device))

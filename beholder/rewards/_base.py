@@ -275,6 +275,7 @@ class Reward(nn.Module, ABC):
             maps={name: spread(value) for name, value in scores.maps.items()},
             words=tuple(words),
             errors=errors,
+            deviations={name: spread(value) for name, value in scores.deviations.items()},
         )
 
 

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 
 from beholder.errors import ConfigError
+from beholder.rewards._towers._base import Embeddings as Embeddings
 from beholder.rewards._towers._base import Features as Features
 from beholder.rewards._towers._base import Towers as Towers
 

@@ -51,6 +51,20 @@ class Features:
         return Features(self.tokens.masked_fill(padding[..., None], 0), self.pooled)
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """Pictures and texts in the space in which a reward compares them, of length 1, row by row.
+
+    Attributes:
+        images, texts: of each row.
+        logit_scale: natural logarithm of the factor that turns a cosine into a logit.
+    """
+
+    images: Float[Tensor, "b d"]
+    texts: Float[Tensor, "b d"]
+    logit_scale: Float[Tensor, ""]
+
+
 class Towers(nn.Module, ABC):
     """A picture encoder and a text encoder that share a space of `dim` dimensions.
 
