@@ -19,7 +19,7 @@ from beholder.rewards._card import Accuracy, Parity
 from beholder.rewards._cosine import CosineReward
 from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._preprocess import CLIP_MEAN, CLIP_STD, Resampling
-from beholder.rewards._towers import Towers, build_towers
+from beholder.rewards._towers import Towers, build_towers, refuse_beside_towers
 from beholder.rewards._weights import load_published, unfilled
 
 _COMMIT = "697403c78157020a1ae59d23f111aa58ced35b0a"
@@ -123,29 +123,35 @@ def build(
     config: Mapping[str, object] | None = None,
     version: str = "v2.1",
     resampling: str = "antialiased",
+    towers: Mapping[str, object] | None = None,
 ) -> HPS:
     """HPS with published weights, those of a file, or random ones.
 
     Args:
         weights: a published checkpoint, which is read without being executed, or a safetensors
-            file of it; None without `config` fetches that of `version`.
+            file of it; None with neither `config` nor `towers` fetches that of `version`.
         config: values put over open_clip's configuration of ViT-H-14, such as
             `{"vision_cfg": {"layers": 2}}`; without `weights` the model is random.
         version: "v2.1" or "v2.0".
         resampling: how pictures are resized: "antialiased", as HPSv2 with today's torchvision;
             "aliased", as with torchvision before 0.17; or "pillow".
+        towers: other encoders, as options of `build_towers`, with HPSv2's preparation of pictures:
+            what a new HPS is trained from.
 
     Raises:
-        ConfigError: if an option is unknown.
+        ConfigError: if an option is unknown, or both `towers` and `weights` or `config` are given.
         WeightsError: if the weights are missing, damaged or do not fit.
     """
     published = PUBLISHED[_check_version(version)]
     if resampling not in get_args(Resampling):
         known = ", ".join(get_args(Resampling))
         raise ConfigError(f"resampling of hps is one of {known}; got {resampling!r}")
+    own = {"fit": "pad", "resampling": resampling, "mean": CLIP_MEAN, "std": CLIP_STD}
+    if towers is not None:
+        refuse_beside_towers("hps", weights=weights, config=config)
+        return HPS(build_towers({"preprocess": own, **towers}), version=version)
     if weights is None and config is None:
         weights = fetch(published)  # before a billion random weights are drawn in vain
-    own = {"fit": "pad", "resampling": resampling, "mean": CLIP_MEAN, "std": CLIP_STD}
     with unfilled(when=weights is not None):
         towers = build_towers({**VIT_H_14, "overrides": config or {}, "preprocess": own})
     reward = HPS(towers, version=version)

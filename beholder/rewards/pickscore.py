@@ -17,7 +17,7 @@ from beholder.rewards._card import Accuracy, Parity
 from beholder.rewards._cosine import CosineReward
 from beholder.rewards._names import is_model, unwrapped
 from beholder.rewards._precision import at_least_float32
-from beholder.rewards._towers import Towers, build_towers
+from beholder.rewards._towers import Towers, build_towers, refuse_beside_towers
 from beholder.rewards._towers.clip import CLIP_H
 from beholder.rewards._weights import load_published, unfilled
 
@@ -98,20 +98,26 @@ class PickScore(CosineReward):
 
 
 def build(
-    weights: str | Path | None = None, config: Mapping[str, object] | None = None
+    weights: str | Path | None = None,
+    config: Mapping[str, object] | None = None,
+    towers: Mapping[str, object] | None = None,
 ) -> PickScore:
     """PickScore with the published weights, those of a file, or random ones.
 
     Args:
-        weights: the published `model.safetensors` or `pytorch_model.bin`; None without `config`
-            fetches the published weights.
+        weights: the published `model.safetensors` or `pytorch_model.bin`; None with neither
+            `config` nor `towers` fetches the published weights.
         config: sizes that differ from those of ViT-H/14: text, vision and projection_dim as
             `ClipTowers` takes them; without `weights` the model is random.
+        towers: other encoders, as options of `build_towers`: what a new PickScore is trained from.
 
     Raises:
-        ConfigError: if an option is unknown.
+        ConfigError: if an option is unknown, or both `towers` and `weights` or `config` are given.
         WeightsError: if the weights are missing, damaged or do not fit.
     """
+    if towers is not None:
+        refuse_beside_towers("pickscore", weights=weights, config=config)
+        return PickScore(build_towers(towers))
     sizes = take_options(config or {}, set(CLIP_H), "config of pickscore")
     if weights is None and config is None:
         weights = fetch(PUBLISHED)  # before a billion random weights are drawn in vain

@@ -13,6 +13,7 @@ from beholder.rewards._towers import build_towers
 from beholder.rewards.hps import PUBLISHED, VIT_H_14, own_name, recognises
 from tests.rewards.contract import check_reward
 from tests.rewards.tinies.hps import CONFIG, filled, published_keys, published_state, tiny
+from tests.rewards.tiny_towers import OPEN_CLIP
 
 FIXTURE = Path(__file__).parents[1] / "data/rewards/hps.safetensors"  # its metadata says how
 PROMPTS = [
@@ -157,3 +158,12 @@ def test_the_published_sizes_are_those_of_the_paper() -> None:
     with torch.device("meta"):
         whole = build_towers(VIT_H_14)
     assert sum(p.numel() for p in whole.parameters()) == 986_109_441
+
+
+def test_a_new_one_starts_from_towers_and_keeps_the_preparation_of_pictures() -> None:
+    reward = beholder.load("hps", towers=OPEN_CLIP)
+    assert reward.fitting is not None
+    assert reward.fitting.fit == "pad"
+    assert reward.fitting.resampling == "antialiased"
+    with pytest.raises(ConfigError, match="either towers or weights, not both"):
+        beholder.load("hps", towers=OPEN_CLIP, weights="some.pt")

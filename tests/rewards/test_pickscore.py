@@ -141,3 +141,11 @@ def test_the_published_sizes_are_those_of_the_paper() -> None:
     with torch.device("meta"):
         whole = build_towers({"kind": "clip", **CLIP_H})
     assert sum(p.numel() for p in whole.parameters()) == 986_109_441
+
+
+def test_a_new_one_starts_from_towers_of_any_kind() -> None:
+    towers = {"kind": "clip", **CLIP}
+    reward = beholder.load("pickscore", towers=towers)
+    assert reward.options()["towers"]["kind"] == "clip"  # type: ignore[index]
+    with pytest.raises(ConfigError, match="either towers or config, not both"):
+        beholder.load("pickscore", towers=towers, config={})

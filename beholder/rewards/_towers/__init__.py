@@ -38,3 +38,12 @@ def build_towers(options: Mapping[str, object]) -> Towers:
     module = importlib.import_module(f"{__name__}.{kind}")
     towers: Towers = getattr(module, _KINDS[str(kind)]).from_options(rest)
     return towers
+
+
+def refuse_beside_towers(reward: str, **others: object) -> None:
+    """ConfigError if one of the `others` is given, since towers bring sizes and weights along."""
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise ConfigError(
+            f"{reward} takes either towers or {' and '.join(given)}, not both; leave one out"
+        )
