@@ -1,16 +1,18 @@
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 import beholder
+from beholder.errors import ConfigError, WeightsError
 from beholder.rewards.imagereward import MEAN, STD, own_name, recognises
 from tests.rewards._blip.published import fill, own_scores, published_scores
 from tests.rewards._blip.small import SIZES, VOCABULARY
 from tests.rewards.contract import check_reward
-from tests.rewards.tinies import cyclereward
-from tests.rewards.tinies.imagereward import published_state, tiny
+from tests.rewards.tinies import blipscore, cyclereward
+from tests.rewards.tinies.imagereward import CONFIG, published_state, tiny
 
 
 def test_contract() -> None:
@@ -59,3 +61,29 @@ def test_its_file_is_recognised_and_no_other() -> None:
     assert not recognises({key: tuple(value.shape) for key, value in other.items()})
     names = {own_name(key) for key in state} - {None}
     assert names == {k for k in tiny().state_dict() if not k.endswith("_extra_state")}
+
+
+def test_a_new_one_starts_from_the_encoders_of_blips_own_file_with_the_papers_head(
+    tmp_path: Path,
+) -> None:
+    blip = blipscore.tiny()
+    file = tmp_path / "model_large.pth"
+    torch.save({"model": blipscore.published_state(blip)}, file)
+    options = {"config": CONFIG, "tokenizer": VOCABULARY}
+    reward = beholder.load("imagereward", backbone=file, **options)
+    own, told = reward.state_dict(), blip.state_dict()
+    encoders = [name for name in own if name.startswith("blip.")]
+    assert all(torch.equal(own[name], told[name]) for name in encoders)
+    linear = [layer for layer in reward.mlp if isinstance(layer, nn.Linear)]
+    assert all((layer.bias == 0).all() for layer in linear)
+    drawn = torch.cat([layer.weight.detach().flatten() for layer in linear])
+    assert drawn.std().item() * (linear[0].in_features + 1) == pytest.approx(1, abs=0.1)
+
+
+def test_a_backbone_beside_weights_or_without_encoders_is_refused(tmp_path: Path) -> None:
+    options = {"config": CONFIG, "tokenizer": VOCABULARY}
+    with pytest.raises(ConfigError, match="either weights or a backbone"):
+        beholder.load("imagereward", backbone="a.pth", weights="b.pt", **options)
+    torch.save({"model": {"temp": torch.tensor(0.07)}}, tmp_path / "empty.pth")
+    with pytest.raises(WeightsError, match="blip"):
+        beholder.load("imagereward", backbone=tmp_path / "empty.pth", **options)
