@@ -31,6 +31,7 @@ class FitConfig:
         schedule: how the rate falls afterwards, or "constant".
         final_rate: what it falls to.
         weight_decay: AdamW's, for matrices; norms, biases and other vectors have none.
+        betas, epsilon: AdamW's.
         clip_norm: the gradient's norm is cut to this.
         precision: "auto" is bf16 on a GPU that has it and fp32 elsewhere.
         ema_decay: the weights' running average, which is then evaluated and kept; 0 is without.
@@ -50,6 +51,8 @@ class FitConfig:
     schedule: Schedule = "cosine"
     final_rate: float = 0.0
     weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
     clip_norm: float = 1.0
     precision: Precision = "auto"
     ema_decay: float = 0.0
@@ -61,14 +64,16 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        positive = ("steps", "accumulation", "learning_rate", "clip_norm", "keep_checkpoints")
+        positive = ("steps", "accumulation", "learning_rate", "epsilon", "clip_norm")
         every = ("evaluate_every_steps", "checkpoint_every_steps", "log_every_steps")
-        for name in (*positive, *every):
+        for name in (*positive, *every, "keep_checkpoints"):
             require(name, getattr(self, name), above=0)
         for name in ("warmup_steps", "weight_decay", "patience_evaluations", "seed"):
             require(name, getattr(self, name), least=0)
         require("final_rate", self.final_rate, least=0, most=self.learning_rate)
         require("ema_decay", self.ema_decay, least=0, below=1)
+        for beta in self.betas:
+            require("betas", beta, least=0, below=1)
 
 
 def require(
@@ -119,7 +124,10 @@ class Learner:
         self._buffers = dict(module.named_buffers())
         self._config = config
         self._optimizer = torch.optim.AdamW(
-            weight_groups(self.weights, config.weight_decay, rate_of), lr=config.learning_rate
+            weight_groups(self.weights, config.weight_decay, rate_of),
+            lr=config.learning_rate,
+            betas=config.betas,
+            eps=config.epsilon,
         )
         device = next(iter(self.weights.values())).device
         self._scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -156,3 +157,28 @@ def test_numbers_out_of_range_are_refused(name: str, value: float, wanted: str) 
 
 def test_a_number_in_range_passes() -> None:
     require("share", 0.0, least=0, below=1)
+
+
+def test_betas_and_epsilon_are_adamws() -> None:
+    module = torch.nn.Linear(1, 1, bias=False)
+    config = FitConfig(
+        learning_rate=0.1,
+        warmup_steps=0,
+        schedule="constant",
+        weight_decay=0,
+        betas=(0.0, 0.0),
+        epsilon=1.0,
+        clip_norm=100,
+    )
+    learner = Learner(module, config, "fp32")
+    torch.nn.init.zeros_(module.weight)
+    learner.backward(3 * module.weight.sum())
+    learner.update(0)
+    # without momentum a step is lr * g / (|g| + eps)
+    assert module.weight.item() == pytest.approx(-0.1 * 3 / (3 + 1), rel=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"betas": (0.9, 1.0)}, {"betas": (-0.1, 0.9)}, {"epsilon": 0}])
+def test_betas_and_epsilon_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        FitConfig(**wrong)
