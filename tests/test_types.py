@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from beholder.errors import DataError
-from beholder.types import Comparison, Edges, Feedback, Preference, Rating, Scores, WordLabel
+from beholder.types import Comparison, Feedback, Preference, Rating, Scores, WordLabel
 
 
 def scores(*total: float, errors: dict[int, str] | None = None) -> Scores:
@@ -54,34 +54,6 @@ def test_detached_scores_are_float32_without_gradient() -> None:
     assert not plain.total.requires_grad
     assert plain.total.tolist() == [2, 2]
     assert plain.errors == {0: "x"}
-
-
-def test_edges_of_two_rankings_by_hand() -> None:
-    edges = Edges.from_ranks([[2, 1, 2], [1, 3]])
-    assert edges.pairs.tolist() == [[0, 1], [0, 2], [1, 2], [3, 4]]
-    assert edges.p_first.tolist() == [0.0, 0.5, 1.0, 1.0]
-    assert len(edges) == 4
-
-
-def test_a_ranking_of_n_pictures_has_all_its_pairs() -> None:
-    assert len(Edges.from_ranks([list(range(9))])) == math.comb(9, 2)
-    assert len(Edges.from_ranks([[1], []])) == 0
-
-
-def test_the_margin_is_the_difference_of_each_edge() -> None:
-    edges = Edges.from_pairs([(0, 2), (2, 1)], [1.0, 0.0])
-    assert edges.margin(torch.tensor([1.0, 2.0, 5.0])).tolist() == [-4, 3]
-
-
-def test_no_edges_are_edges() -> None:
-    edges = Edges.from_pairs([], [])
-    assert edges.pairs.shape == (0, 2)
-    assert edges.margin(torch.ones(3)).shape == (0,)
-
-
-def test_edges_move_to_another_device() -> None:
-    edges = Edges.from_pairs([(0, 1)], [0.5]).to("meta")
-    assert edges.pairs.device.type == edges.p_first.device.type == "meta"
 
 
 def test_a_comparison_needs_two_pictures_and_a_rank_for_each() -> None:
@@ -150,3 +122,11 @@ def test_scores_are_found_by_name() -> None:
     assert scores.named("detail") is detail
     with pytest.raises(KeyError):
         scores.named("colour")
+
+
+def test_how_unsure_scores_are_survives_failed_batches() -> None:
+    sure = Scores(torch.ones(2), deviations={"overall": torch.tensor([0.1, 0.2])})
+    failed = Scores(torch.full((1,), math.nan), errors={0: "damaged: cut short"})
+    told = Scores.concatenate([failed, sure]).detach().deviations["overall"]
+    assert told[0].isnan()
+    assert told[1:].tolist() == pytest.approx([0.1, 0.2])

@@ -73,6 +73,7 @@ def curve(
     guide: Guide | None = None,
     level: float | None = None,
     height: int = 150,
+    unit: str = "step",
 ) -> Markup:
     """Lines over steps, with ticks, a guide and the lines' names; "" if no point is finite.
 
@@ -82,11 +83,12 @@ def curve(
         guide: a step to mark.
         level: a height to mark, such as where a run began.
         height: of the plot in pixels, without its ticks.
+        unit: what the steps are, if they are none: the word before their numbers.
     """
     drawn = [_thinned(one) for one in series if one.finite()]
     if not drawn:
         return Markup()
-    box = _Box.around(drawn, level, guide, height)
+    box = _Box.around(drawn, level, guide, height, unit)
     marks = [
         *(_grid(box)),
         *([] if level is None else [_flat(box, level, "level")]),
@@ -95,7 +97,7 @@ def curve(
         *(mark for one in reversed(drawn) for mark in _dots(box, one)),
         *(_names(box, drawn) if len(drawn) > 1 else []),
     ]
-    text = visible(f"{label}: {'; '.join(map(_told, drawn))}")
+    text = visible(f"{label}: {'; '.join(_told(one, unit) for one in drawn)}")
     frame = Markup(
         '<div class="curve" style="padding:0 {}px 0 {}px"><svg class="plot" width="100%" '
         'height="{}" role="img" aria-label="{}">{}</svg></div>'
@@ -103,17 +105,18 @@ def curve(
     return frame.format(*_room(box, drawn), _TOP + height + _BOTTOM, text, Markup().join(marks))
 
 
-def _told(one: Series) -> str:
+def _told(one: Series, unit: str) -> str:
     """A line in words."""
     points = one.finite()
     (first, begin), (last, end) = points[0], points[-1]
     if len(points) == 1:
-        return f"{one.name} {short(begin)} at step {first:.0f}"
+        return f"{one.name} {short(begin)} at {unit} {first:.0f}"
     (low_at, low), (high_at, high) = (
         pick(points, key=lambda point: point[1]) for pick in (min, max)
     )
     return (
-        f"{one.name} from {short(begin)} at step {first:.0f} to {short(end)} at step {last:.0f}, "
+        f"{one.name} from {short(begin)} at {unit} {first:.0f} "
+        f"to {short(end)} at {unit} {last:.0f}, "
         f"lowest {short(low)} at {low_at:.0f}, highest {short(high)} at {high_at:.0f}"
     )
 
@@ -147,16 +150,22 @@ class _Box:
     steps: Axis
     values: Axis
     height: int
+    unit: str
 
     @classmethod
     def around(
-        cls, drawn: Sequence[Series], level: float | None, guide: Guide | None, height: int
+        cls,
+        drawn: Sequence[Series],
+        level: float | None,
+        guide: Guide | None,
+        height: int,
+        unit: str,
     ) -> _Box:
         steps = [0.0, *(x for one in drawn for x, _ in one.points)]
         values = [y for one in drawn for y in _reach(one)]
         steps += [] if guide is None else [guide.x]
         values += [] if level is None else [level]
-        return cls(_axis(steps), _axis(values), height)
+        return cls(_axis(steps), _axis(values), height, unit)
 
     def x(self, step: float) -> float:
         """Percent of the width."""
@@ -191,7 +200,7 @@ def _grid(box: _Box) -> Iterator[Markup]:
         yield _text(Markup('x="0" dx="-8"'), box.y(tick) + 4, box.values.label(tick), "end")
     whole = [tick for tick in box.steps.ticks if tick == round(tick) and tick >= 0]
     for k, tick in enumerate(whole):
-        at, name = box.x(tick), f"{tick:,.0f}" if k else f"step {tick:,.0f}"
+        at, name = box.x(tick), f"{tick:,.0f}" if k else f"{box.unit} {tick:,.0f}"
         place = Markup('x="{}%"').format(at)
         yield _text(place, _TOP + box.height + 18, name, "start" if at < 6 else "middle")
 
@@ -249,7 +258,7 @@ def _dots(box: _Box, one: Series) -> Iterator[Markup]:
     for k, (x, y) in enumerate(one.points):
         alone = not math.isfinite(heights[k]) and not math.isfinite(heights[k + 2])
         if math.isfinite(y) and (one.marked or alone):
-            told = visible(f"{one.name}, step {x:.0f}: {short(y)}")
+            told = visible(f"{one.name}, {box.unit} {x:.0f}: {short(y)}")
             yield dot.format(one.tone, box.x(x), box.y(y), told)
 
 

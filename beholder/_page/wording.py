@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import TypeVar
@@ -47,6 +48,11 @@ def _spelt(character: str) -> str:
         return " "
     hidden = unicodedata.category(character) in {"Cc", "Cs"} or character in BIDI_CONTROLS
     return character.encode("unicode_escape").decode() if hidden else character
+
+
+def in_markdown(text: object) -> str:
+    """Text that Markdown shows as it is, on one line: no markup, link, table cell or formula."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", str(visible(str(text))))
 
 
 def shorten(text: str, length: int) -> str:

@@ -47,6 +47,7 @@ def load(
     config: Mapping[str, object] | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
+    calibration: str | Path | None = None,
     **options: object,
 ) -> Reward:
     """The reward called `name`, in eval mode.
@@ -60,16 +61,23 @@ def load(
         device: where the reward goes; None leaves it on the CPU.
         dtype: what its floating-point weights are cast to; None keeps them. The parts that decide
             the last digits of a score, `Reward.float32`, are not cast to half precision.
+        calibration: a file that `beholder calibrate` wrote for this reward; None takes the one in
+            the reward's folder, if there is one.
         options: what the reward's own `build` accepts, such as `threshold` of MPS.
 
     Raises:
         ConfigError: if the name or an option is unknown.
-        WeightsError: if the weights are missing or do not fit.
+        WeightsError: if the weights are missing or do not fit, or the calibration is another's.
     """
     given = {"weights": weights, "config": config}
     options |= {key: value for key, value in given.items() if value is not None}
     where = None if device is None else checked_device(device)
-    return _build(name, options).cast(dtype).to(device=where).eval()
+    reward = _build(name, options)
+    if calibration is not None:
+        from beholder.rewards._calibration import calibration_for  # noqa: PLC0415  (imports this)
+
+        reward.calibration = calibration_for(reward, calibration)
+    return reward.cast(dtype).to(device=where).eval()
 
 
 def _build(name: str, options: dict[str, object]) -> Reward:

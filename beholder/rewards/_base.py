@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, cast, final
+from typing import TYPE_CHECKING, ClassVar, cast, final
 
 import torch
 from jaxtyping import Float, Shaped
@@ -27,6 +27,9 @@ from beholder.rewards._prompts import spread_prompts as spread_prompts
 from beholder.rewards._towers._base import Features
 from beholder.types import Scores, WordLabel
 
+if TYPE_CHECKING:
+    from beholder.calibration import Calibration
+
 
 class Reward(nn.Module, ABC):
     """Scores pictures for prompts; higher is better.
@@ -40,6 +43,12 @@ class Reward(nn.Module, ABC):
 
     float32: ClassVar[tuple[str, ...]] = ()
     """Parts, such as a score head, that stay in float32 when `load` casts to half precision."""
+
+    calibration: Calibration | None = None
+    """How far people agree with its scores; None until `beholder calibrate` found it out."""
+
+    folder: Path | None = None
+    """Where it was loaded from; None if it was built otherwise."""
 
     @property
     def fitting(self) -> Fitting | None:
@@ -160,6 +169,17 @@ class Reward(nn.Module, ABC):
         return replace(spread, sizes=tuple(known))
 
     @final
+    def win_probability(self, scores: Scores) -> Scores:
+        """This reward's scores as how likely people prefer each picture to one of a reference set.
+
+        Total and aspects in [0, 1], without gradient; NaN stays NaN. An aspect that could not be
+        calibrated is left out. Raises ConfigError if there is no calibration.
+        """
+        from beholder.rewards._calibration import win_probability  # noqa: PLC0415
+
+        return win_probability(self, scores)
+
+    @final
     @property
     def device(self) -> torch.device:
         """Where this reward's weights are; the CPU if it has none."""
@@ -177,7 +197,10 @@ class Reward(nn.Module, ABC):
 
     @final
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`; `beholder.load(folder)` reads them back."""
+        """Write `config.json`, `model.safetensors` and, if there is one, `calibration.json`.
+
+        `beholder.load(folder)` reads them back.
+        """
         from beholder.rewards._weights import save_folder  # noqa: PLC0415  (hub libraries cost time)
 
         save_folder(self, folder)
@@ -187,7 +210,8 @@ class Reward(nn.Module, ABC):
         """The reward in a folder, or hub repository "user/repo", that `save_pretrained` wrote.
 
         `overrides` replace saved options, such as `threshold=0.01` of MPS. A folder names its
-        reward; called on a concrete class, that class is used whatever the name.
+        reward; called on a concrete class, that class is used whatever the name. A folder's
+        `calibration.json` becomes `calibration`, unless an option was replaced.
         Raises WeightsError if the folder is not a reward's, is damaged or does not fit.
         """
         from beholder.rewards._weights import load_folder  # noqa: PLC0415
@@ -196,7 +220,11 @@ class Reward(nn.Module, ABC):
 
     @final
     def push_to_hub(self, repo: str, *, private: bool = False) -> str:
-        """Upload what `save_pretrained` writes to the hub as "user/repo"; gives its address."""
+        """Upload this reward to the hub as "user/repo"; gives the repository's address.
+
+        What `save_pretrained` writes, a generated card, and what the folder that it was loaded from
+        knows of these weights, such as evaluation.json; `load("user/repo")` reads them back.
+        """
         from beholder.rewards._weights import push  # noqa: PLC0415
 
         return push(self, repo, private=private)

@@ -26,11 +26,15 @@ from beholder._published.weights import (
     renamed,
     sha256_of,
 )
+from beholder.calibration import FILE as CALIBRATION
 from beholder.errors import WeightsError
 from beholder.rewards._base import Reward, read_options, saved_name
+from beholder.rewards._calibration import folder_calibration, save_calibration
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+BESIDE = (CALIBRATION, "evaluation.json", "summary.json", "README.md")
+"""What else a reward's folder may hold, and is fetched with it."""
 
 
 def load_published(
@@ -72,6 +76,8 @@ def unfilled(*, when: bool = True) -> Iterator[None]:
 def save_folder(reward: Reward, folder: str | Path) -> None:
     """Write `config.json` and `model.safetensors`, each replaced whole and flushed to the disk.
 
+    Then `calibration.json`, if the reward has one that belongs to these weights.
+
     Weights go first and the config holds their sha256: a save that is cut short leaves the old
     reward or a folder that `load_folder` refuses, never a mixture of two. What a module keeps
     beside its weights, such as a tokenizer, travels with them if it gives the bytes as a uint8
@@ -90,6 +96,7 @@ def save_folder(reward: Reward, folder: str | Path) -> None:
             _flush(_partial(path))
         for path in (weights, config):
             _partial(path).replace(path)
+        save_calibration(reward, folder)
         _flush(folder)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"cannot save the reward to {folder}: {error}") from error
@@ -108,20 +115,29 @@ def load_folder(cls: type[Reward], folder: str | Path, overrides: Mapping[str, o
     # not `unfilled`: transformers ties weights where it fills them
     reward = kind.from_options(options | dict(overrides))
     load_exact(reward, read_state(root / WEIGHTS), where=str(root / WEIGHTS))
+    reward.calibration = folder_calibration(reward, root, options)
+    reward.folder = root
     return reward.eval()
 
 
 def push(reward: Reward, repo: str, *, private: bool) -> str:
     """Upload what `save_folder` writes to the hub as "user/repo"; gives the repository's address.
 
-    Raises WeightsError if the hub refuses or cannot be reached.
+    A generated card goes with it, and what the folder that the reward was loaded from knows of
+    these weights: evaluation.json, summary.json, config.yaml and the like, without local paths.
+    Raises WeightsError if the hub refuses or cannot be reached, DataError if a record is damaged.
     """
     from huggingface_hub import HfApi  # noqa: PLC0415
+
+    from beholder.rewards._calibration import owner_of  # noqa: PLC0415
+    from beholder.rewards._parcel import pack  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
         save_folder(reward, folder)
         with hub_errors(f"cannot push to {repo}"):
             address = HfApi().create_repo(repo, private=private, exist_ok=True)
+        pack(Path(folder), reward.folder, address.repo_id, owner_of(reward).weights)
+        with hub_errors(f"cannot push to {repo}"):
             HfApi().upload_folder(repo_id=address.repo_id, folder_path=folder)
     return str(address)
 
@@ -181,7 +197,7 @@ def _local(folder: str | Path) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 
     with hub_errors(f"no folder {str(folder)!r}, nor can it be fetched"):
-        return Path(snapshot_download(str(folder), allow_patterns=[CONFIG, WEIGHTS]))
+        return Path(snapshot_download(str(folder), allow_patterns=[CONFIG, WEIGHTS, *BESIDE]))
 
 
 def _partial(path: Path) -> Path:

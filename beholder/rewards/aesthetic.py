@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 from urllib.parse import quote
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,6 +25,7 @@ from beholder.rewards._encoded import EncodedReward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._preprocess import Preprocess
 from beholder.rewards._towers import Features
+from beholder.rewards._towers._pooled import pooled_alone
 from beholder.rewards._towers.picture_only import ClipPictures, SiglipPictures
 from beholder.rewards._weights import load_published, unfilled
 from beholder.rewards.siglip import PUBLISHED as SIGLIP
@@ -236,6 +238,24 @@ class Aesthetic(EncodedReward):
     @override
     def score_encoded(self, encoded: Tensor | Features, prompts: Sequence[str]) -> Scores:
         return Scores(self.score_embeddings(cast("Tensor", encoded)))
+
+    def image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
+        """The encoder's embeddings, without tokens; a trainer of the head keeps them."""
+        return pooled_alone(cast("Tensor", self.encode(pixel_values)))
+
+    def text_backbone(self, texts: Sequence[str]) -> Features:
+        """Rows without states: no prompt changes the score."""
+        return pooled_alone(torch.zeros(len(texts), 0, device=self.device))
+
+    def condition_features(self) -> Features:
+        """No rows: the reward has no texts of its own."""
+        return self.text_backbone([])
+
+    def score_features(
+        self, images: Features, texts: Features, conditions: Features | None = None
+    ) -> Scores:
+        """Scores of what `image_backbone` gave; `texts` and `conditions` are not looked at."""
+        return Scores(self.score_embeddings(images.pooled))
 
     def forward_features(self, pixel_values: Tensor) -> Float[Tensor, " b"]:
         """One score a row from prepared pictures (b, 3, s, s)."""

@@ -153,8 +153,8 @@ def build(
     if weights is None and config is None:
         weights = fetch(published)  # before a billion random weights are drawn in vain
     with unfilled(when=weights is not None):
-        towers = build_towers({**VIT_H_14, "overrides": config or {}, "preprocess": own})
-    reward = HPS(towers, version=version)
+        built = build_towers({**VIT_H_14, "overrides": config or {}, "preprocess": own})
+    reward = HPS(built, version=version)
     if weights is not None:
         load_published(reward, weights, own_name)
     return reward

@@ -172,6 +172,10 @@ class MPS(EncodedReward):
         """Prompt states before projection; each distinct prompt is encoded once."""
         return self._states(self._prompts, texts, self.padding)
 
+    def feature_options(self) -> dict[str, object]:
+        """What picture states depend on beside the towers' weights."""
+        return {"towers": self.towers.options(), "states": "all"}
+
     def condition_features(self) -> Features:
         """States of the condition texts before projection, in the order of `conditions`."""
         texts = list(self.conditions.values())

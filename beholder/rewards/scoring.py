@@ -24,6 +24,7 @@ from beholder.inputs import Row as Row
 from beholder.inputs import read_inputs as read_inputs
 from beholder.rewards import Reward, load
 from beholder.rewards._base import evaluating
+from beholder.rewards._calibration import keep_in_table
 from beholder.rewards._read_ahead import Decoded, Task, batches, decoded
 from beholder.tables import ScoreTable, TableWriter, check_reward_name, error_code
 from beholder.types import Scores
@@ -111,6 +112,9 @@ def score_table(
 ) -> Summary:
     """Score rows by several rewards into the table `out`, decoding each picture once.
 
+    The table keeps the calibration of a reward that has one, so that `filter` can ask for its win
+    probabilities.
+
     Every row gets its row in the table, in order, with scores or an error. Rows that are there
     already are skipped, so the same call goes on after an interruption, and a call with another
     reward adds that reward's columns.
@@ -143,6 +147,7 @@ def score_table(
         pictures = decoded(run.fresh(rows), alpha, batch_size, fittings)
         for batch in batches(pictures, batch_size):
             run.score(batch)
+        keep_in_table(Path(out), rewards)
     return run.summary(time.monotonic() - start)
 
 

@@ -140,3 +140,10 @@ def test_names_are_escaped_and_curves_are_well_formed(name: str) -> None:
 )
 def test_a_number_has_four_digits(value: float, text: str) -> None:
     assert short(value) == text
+
+
+def test_an_axis_may_count_something_else_than_steps() -> None:
+    drawing = curve([LINE], "x", unit="pairs")
+    told = [text.text or "" for text in elements(drawing, "text")]
+    assert any(text.startswith("pairs 0") for text in told)
+    assert not any("step" in text for text in told)

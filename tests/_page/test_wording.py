@@ -1,8 +1,9 @@
 import math
+import re
 
 import pytest
 
-from beholder._page.wording import number, percent, pieces, shorten, visible
+from beholder._page.wording import in_markdown, number, percent, pieces, shorten, visible
 from beholder.types import WordLabel
 
 
@@ -44,3 +45,11 @@ def test_a_prompt_is_cut_at_its_words_in_order_and_nothing_is_lost() -> None:
     expected = [(" a ", None), ("red", red), ("  ", None), ("fox", fox), ("!", None)]
     assert pieces(" a red  fox!", [fox, red]) == expected
     assert pieces("", []) == []
+
+
+def test_markdown_shows_a_text_as_it_is() -> None:
+    text = "![x](http://y) <b> | a_b* `c` # $d$ ~~e~~\n- f"
+    shown = in_markdown(text)
+    assert "\n" not in shown
+    assert re.sub(r"\\(.)", r"\1", shown) == text.replace("\n", " ")
+    assert not re.search(r"(?<!\\)[\[\]<>|*_`#$~]", shown)

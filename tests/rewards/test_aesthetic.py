@@ -14,6 +14,7 @@ from beholder._published.weights import Published, read_state
 from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.rewards import aesthetic
 from beholder.rewards.aesthetic import PUBLISHED, Aesthetic, own_name, recognises
+from beholder.training.freezing import tower_weights
 from tests.rewards.contract import check_reward, smooth_pictures
 from tests.rewards.tinies.aesthetic import LAYERS, VIT, config, published_state, tiny
 
@@ -282,3 +283,25 @@ def test_the_published_sizes_are_those_of_the_encoders(version: str, millions: f
     with torch.device("meta"):
         whole = Aesthetic(version=version)
     assert sum(p.numel() for p in whole.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+@pytest.mark.parametrize("version", ["v2", "v2.5"])
+def test_kept_embeddings_score_as_their_pictures_do_without_any_text(version: str) -> None:
+    reward = tiny(version)
+    size = reward.fitting.size
+    values = torch.randn(3, 3, size, size)
+    images, texts = reward.image_backbone(values), reward.text_backbone(["a", "b", "c"])
+    assert images.tokens.shape == (3, 0, 32)
+    assert texts.pooled.shape == (3, 0)
+    assert len(reward.condition_features()) == 0
+    scores = reward.score_features(images, texts).total
+    torch.testing.assert_close(scores, reward.score_prepared(values, [""] * 3).total)
+
+
+def test_the_encoder_is_the_tower_and_no_text_has_one() -> None:
+    reward = tiny()
+    image, text = tower_weights(reward)
+    names = {name for name, _ in reward.named_parameters()}
+    assert text == set()
+    assert {name.partition(".")[0] for name in names - image} == {"head"}
+    assert {name.partition(".")[0] for name in image} == {"tower"}

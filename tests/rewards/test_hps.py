@@ -161,9 +161,7 @@ def test_the_published_sizes_are_those_of_the_paper() -> None:
 
 
 def test_a_new_one_starts_from_towers_and_keeps_the_preparation_of_pictures() -> None:
-    reward = beholder.load("hps", towers=OPEN_CLIP)
-    assert reward.fitting is not None
-    assert reward.fitting.fit == "pad"
-    assert reward.fitting.resampling == "antialiased"
+    fitting: Any = beholder.load("hps", towers=OPEN_CLIP).fitting
+    assert (fitting.fit, fitting.resampling) == ("pad", "antialiased")
     with pytest.raises(ConfigError, match="either towers or weights, not both"):
         beholder.load("hps", towers=OPEN_CLIP, weights="some.pt")

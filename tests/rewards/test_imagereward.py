@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -69,19 +70,19 @@ def test_a_new_one_starts_from_the_encoders_of_blips_own_file_with_the_papers_he
     blip = blipscore.tiny()
     file = tmp_path / "model_large.pth"
     torch.save({"model": blipscore.published_state(blip)}, file)
-    options = {"config": CONFIG, "tokenizer": VOCABULARY}
+    options: dict[str, Any] = {"config": CONFIG, "tokenizer": VOCABULARY}
     reward = beholder.load("imagereward", backbone=file, **options)
     own, told = reward.state_dict(), blip.state_dict()
     encoders = [name for name in own if name.startswith("blip.")]
     assert all(torch.equal(own[name], told[name]) for name in encoders)
-    linear = [layer for layer in reward.mlp if isinstance(layer, nn.Linear)]
+    linear = [layer for layer in reward.modules() if isinstance(layer, nn.Linear)][-5:]
     assert all((layer.bias == 0).all() for layer in linear)
     drawn = torch.cat([layer.weight.detach().flatten() for layer in linear])
     assert drawn.std().item() * (linear[0].in_features + 1) == pytest.approx(1, abs=0.1)
 
 
 def test_a_backbone_beside_weights_or_without_encoders_is_refused(tmp_path: Path) -> None:
-    options = {"config": CONFIG, "tokenizer": VOCABULARY}
+    options: dict[str, Any] = {"config": CONFIG, "tokenizer": VOCABULARY}
     with pytest.raises(ConfigError, match="either weights or a backbone"):
         beholder.load("imagereward", backbone="a.pth", weights="b.pt", **options)
     torch.save({"model": {"temp": torch.tensor(0.07)}}, tmp_path / "empty.pth")

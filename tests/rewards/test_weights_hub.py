@@ -108,7 +108,7 @@ def test_pushing_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch) ->
         "repo": "mine",
         "private": True,
         "exist_ok": True,
-        "files": {"config.json", "model.safetensors"},
+        "files": {"config.json", "model.safetensors", "README.md"},
     }
 
 

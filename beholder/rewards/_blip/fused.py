@@ -95,6 +95,14 @@ class FusedReward(EncodedReward):
         ids, real = (part.to(seen.device) for part in self.tokenizer(prompts))
         return Scores(self._read(seen, ids, real))
 
+    def tower_modules(self) -> tuple[nn.Module, nn.Module]:
+        """The picture tower and the text tower; the head is the net on the state of [CLS].
+
+        The text tower looks at the picture, so there are no states of a picture or a text alone
+        that a trainer of the head could keep.
+        """
+        return self.blip.vision, self.blip.text
+
     def forward_features(
         self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor
     ) -> Float[Tensor, " b"]:

@@ -46,6 +46,10 @@ class Features:
         """The same features on another device, or in another precision."""
         return Features(self.tokens.to(device, dtype), self.pooled.to(device, dtype))
 
+    def bare(self) -> Features:
+        """The same features without their token states: `tokens` are (b, 0, d)."""
+        return Features(self.tokens[:, :0], self.pooled)
+
     def without(self, padding: Bool[Tensor, "b n"]) -> Features:
         """The same features with the token states of `padding` set to zero."""
         return Features(self.tokens.masked_fill(padding[..., None], 0), self.pooled)
@@ -133,13 +137,21 @@ class Towers(nn.Module, ABC):
         """States of texts in the shared space."""
         return self.project_text(self.text_backbone(ids))
 
+    def pooled_image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
+        """`image_backbone(…).bare()`, without computing token states that nothing asks for."""
+        return self.image_backbone(pixel_values).bare()
+
+    def pooled_text_backbone(self, texts: Sequence[str]) -> Features:
+        """`text_backbone(tokenize(texts)).bare()`, without computing padding if that is exact."""
+        return self.text_backbone(self.tokenize(texts)).bare()
+
     def pooled_image(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-        """`encode_image(…).pooled`, without computing token states that nothing asks for."""
-        return self.encode_image(pixel_values).pooled
+        """`encode_image(…).pooled`, computed as `pooled_image_backbone` does."""
+        return self.project_image(self.pooled_image_backbone(pixel_values)).pooled
 
     def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
-        """`encode_text(tokenize(texts)).pooled`, without computing padding where that is exact."""
-        return self.encode_text(self.tokenize(texts)).pooled
+        """`encode_text(tokenize(texts)).pooled`, computed as `pooled_text_backbone` does."""
+        return self.project_text(self.pooled_text_backbone(texts)).pooled
 
     @final
     @property

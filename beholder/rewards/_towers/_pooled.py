@@ -10,7 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from beholder.rewards._towers._base import Features
+
 _BUCKET = 8
+
+
+def pooled_alone(pooled: Float[Tensor, "b d"]) -> Features:
+    """Features without token states."""
+    return Features(pooled.new_zeros(len(pooled), 0, pooled.shape[1]), pooled)
 
 
 def in_buckets(
@@ -32,14 +39,21 @@ def in_buckets(
 
 
 def clip_image(model: Any, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-    """The projected class token of a transformers CLIP; the last block computes it alone."""
+    """The class token of a transformers CLIP before projection, alone in the last block."""
     vision = model.vision_model
     states = vision.pre_layrnorm(vision.embeddings(pixel_values))
     *blocks, last = vision.encoder.layers
     for block in blocks:
         states = block(states, None)
-    pooled: Tensor = model.visual_projection(vision.post_layernorm(_first(last, states)))
+    first = _first(last, states) if _is_plain(last) else last(states, None)[:, 0]
+    pooled: Tensor = vision.post_layernorm(first)
     return pooled
+
+
+def _is_plain(block: Any) -> bool:
+    """Whether nobody counts on the block being called as a whole, as sharding of weights does."""
+    hooks = len(block._forward_pre_hooks) + len(block._forward_hooks)
+    return hooks == 0 and "forward" not in vars(block)
 
 
 def _first(block: Any, states: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
@@ -69,16 +83,21 @@ def knows_image(visual: Any) -> bool:
 
 
 def open_clip_image(visual: Any, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-    """The projected class token of an open_clip ViT, alone in the last block."""
+    """The class token of an open_clip ViT before projection, alone in the last block."""
     states = visual._embeds(pixel_values)
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
         states = block(states)
-    normed = last.ln_1(states)
-    first = states[:, :1] + last.ls_1(last.attention(normed[:, :1], normed, normed))
-    first = first + last.ls_2(last.mlp(last.ln_2(first)))
+    first = _open_clip_first(last, states) if _is_plain(last) else last(states)[:, :1]
     pooled: Tensor = visual.ln_post(first)[:, 0]
-    return pooled if visual.proj is None else pooled @ visual.proj
+    return pooled
+
+
+def _open_clip_first(block: Any, states: Float[Tensor, "b n d"]) -> Float[Tensor, "b 1 d"]:
+    normed = block.ln_1(states)
+    first = states[:, :1] + block.ls_1(block.attention(normed[:, :1], normed, normed))
+    mixed: Tensor = first + block.ls_2(block.mlp(block.ln_2(first)))
+    return mixed
 
 
 def knows_text(model: Any) -> bool:
@@ -91,14 +110,10 @@ def knows_text(model: Any) -> bool:
 
 
 def open_clip_text(model: Any, ids: Int[Tensor, "b l"]) -> Float[Tensor, "b d"]:
-    """The projected last token of an open_clip model, for texts of any length up to its own."""
+    """The last token of an open_clip model before projection, for texts of any length."""
     length = ids.shape[1]
     dtype = model.transformer.get_cast_dtype()
     states = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)
     states = model.transformer(states, attn_mask=model.attn_mask[:length, :length])
-    last = model.ln_final(states)[torch.arange(len(ids)), ids.argmax(dim=1)]
-    projection = model.text_projection
-    projected: Tensor = (
-        projection(last) if isinstance(projection, torch.nn.Linear) else last @ projection
-    )
-    return projected
+    last: Tensor = model.ln_final(states)[torch.arange(len(ids)), ids.argmax(dim=1)]
+    return last

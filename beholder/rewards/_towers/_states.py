@@ -45,6 +45,8 @@ def project_image(visual: Any, features: Features) -> Features:
     if hasattr(visual, "attnpool"):
         pool = visual.attnpool
         return Features(pool.c_proj(pool.v_proj(tokens)), pooled)
+    if visual.proj is None:
+        return features
     return Features(tokens @ visual.proj, pooled @ visual.proj)
 
 

@@ -17,7 +17,7 @@ from beholder.rewards._base import take_options
 from beholder.rewards._preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from beholder.rewards._towers._base import Features, Span, Towers
 from beholder.rewards._towers._configs import checked_config
-from beholder.rewards._towers._pooled import clip_image, in_buckets
+from beholder.rewards._towers._pooled import clip_image, in_buckets, pooled_alone
 
 START, END = 49406, 49407
 """Ids of `<|startoftext|>` and `<|endoftext|>`, the last entries of CLIP's vocabulary."""
@@ -135,12 +135,13 @@ class ClipTowers(Towers):
         return Features(states.last_hidden_state, states.pooler_output)
 
     @override
-    def pooled_image(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-        return clip_image(self.model, pixel_values.to(self.dtype))
+    def pooled_image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
+        return pooled_alone(clip_image(self.model, pixel_values.to(self.dtype)))
 
     @override
-    def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
-        return in_buckets(self.tokenize(texts), lambda ids: self.encode_text(ids).pooled)
+    def pooled_text_backbone(self, texts: Sequence[str]) -> Features:
+        states = in_buckets(self.tokenize(texts), lambda ids: self.text_backbone(ids).pooled)
+        return pooled_alone(states)
 
     @override
     def project_image(self, features: Features) -> Features:

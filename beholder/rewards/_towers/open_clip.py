@@ -25,6 +25,7 @@ from beholder.rewards._towers._pooled import (
     knows_text,
     open_clip_image,
     open_clip_text,
+    pooled_alone,
 )
 from beholder.rewards._towers.clip import after_highest, prepare
 
@@ -123,17 +124,17 @@ class OpenClipTowers(Towers):
         return features if padding is None else features.without(padding)
 
     @override
-    def pooled_image(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
+    def pooled_image_backbone(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Features:
         visual = self.model.visual
         if not knows_image(visual):
-            return super().pooled_image(pixel_values)
-        return open_clip_image(visual, pixel_values.to(self.dtype))
+            return super().pooled_image_backbone(pixel_values)
+        return pooled_alone(open_clip_image(visual, pixel_values.to(self.dtype)))
 
     @override
-    def pooled_text(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
+    def pooled_text_backbone(self, texts: Sequence[str]) -> Features:
         if not knows_text(self.model):
-            return super().pooled_text(texts)
-        return in_buckets(self.tokenize(texts), partial(open_clip_text, self.model))
+            return super().pooled_text_backbone(texts)
+        return pooled_alone(in_buckets(self.tokenize(texts), partial(open_clip_text, self.model)))
 
     @override
     def project_image(self, features: Features) -> Features:

@@ -44,7 +44,8 @@ class ClipPictures(nn.Module):
 
     @override
     def forward(self, pixel_values: Float[Tensor, "b 3 s t"]) -> Float[Tensor, "b d"]:
-        return open_clip_image(self.visual, pixel_values.to(self.visual.conv1.weight.dtype))
+        pooled = open_clip_image(self.visual, pixel_values.to(self.visual.conv1.weight.dtype))
+        return pooled if self.visual.proj is None else pooled @ self.visual.proj
 
 
 class SiglipPictures(nn.Module):

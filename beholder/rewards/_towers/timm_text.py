@@ -122,7 +122,8 @@ class TimmTextTowers(Towers):
     @override
     def project_image(self, features: Features) -> Features:
         project = self.image_projection
-        return Features(project(features.tokens) + self.position, project(features.pooled))
+        tokens = project(features.tokens)  # there may be none
+        return Features(tokens + self.position[: tokens.shape[1]], project(features.pooled))
 
     @override
     def project_text(self, features: Features) -> Features:

@@ -14,6 +14,7 @@ from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._blip import fused
 from beholder.rewards._blip.fused import is_fused, own_name
+from beholder.training.freezing import tower_weights
 from tests.rewards._blip.small import HEAD, SIZES, VOCABULARY
 
 REPOS = {"imagereward": "imagereward", "cyclereward": "cyclereward-combo"}
@@ -162,3 +163,13 @@ def test_the_last_layer_of_the_head_tells_the_rewards_apart() -> None:
         shapes = {key: tuple(value.shape) for key, value in state.items()}
         assert [at for at in (7, 8) if is_fused(shapes, at)] == [last]
     assert not is_fused({"layers.7.weight": (1, 16)}, 7)
+
+
+@FUSED
+def test_the_towers_are_blips_encoders_and_the_head_is_the_rest(name: str) -> None:
+    reward = module(name).tiny()
+    vision, text = tower_weights(reward)
+    names = {n for n, _ in reward.named_parameters()}
+    assert vision == {n for n in names if n.startswith("blip.vision.")}
+    assert text == {n for n in names if n.startswith("blip.text.")}
+    assert {n.partition(".")[0] for n in names - vision - text} == {"mlp"}

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,6 +33,9 @@ def test_pooled_states_are_those_of_the_whole_encoders(options: dict[str, object
     size = towers.preprocess.size
     values = torch.randn(3, 3, size, size)
     whole = towers.encode_image(values).pooled
+    before, bare = towers.image_backbone(values), towers.pooled_image_backbone(values)
+    torch.testing.assert_close(bare.pooled, before.pooled, atol=1e-5, rtol=1e-5)
+    assert bare.tokens.shape == (3, 0, before.tokens.shape[2])
     torch.testing.assert_close(towers.pooled_image(values), whole, atol=1e-5, rtol=1e-5)
     texts = towers.encode_text(towers.tokenize(TEXTS)).pooled
     torch.testing.assert_close(towers.pooled_text(TEXTS), texts, atol=1e-5, rtol=1e-5)
@@ -44,6 +49,36 @@ def test_gradients_pass_the_pooled_states_as_they_pass_the_whole_encoder() -> No
         (short,) = torch.autograd.grad(towers.pooled_image(values).square().sum(), values)
         (whole,) = torch.autograd.grad(towers.encode_image(values).pooled.square().sum(), values)
         torch.testing.assert_close(short, whole, atol=1e-5, rtol=1e-4)
+
+
+def instead(calls: list[int], whole: Callable[..., Any], *given: Any) -> Any:
+    calls.append(1)
+    return whole(*given)
+
+
+@pytest.mark.parametrize("kind", ["clip", "open_clip"])
+@pytest.mark.parametrize("watched", ["before", "after", "instead"])
+def test_a_last_block_that_somebody_watches_is_called_as_a_whole(kind: str, watched: str) -> None:
+    options = {"clip": {"kind": "clip", **tiny_towers.CLIP}, "open_clip": tiny_towers.OPEN_CLIP}
+    towers: Any = build_towers(options[kind]).eval()
+    size = towers.preprocess.size
+    values = torch.randn(2, 3, size, size)
+    model = towers.model
+    blocks = (
+        model.vision_model.encoder.layers if kind == "clip" else model.visual.transformer.resblocks
+    )
+    with torch.no_grad():
+        expected = towers.pooled_image(values)
+        calls: list[int] = []
+        whole = blocks[-1].forward
+        if watched == "before":
+            blocks[-1].register_forward_pre_hook(lambda *_: calls.append(1))
+        elif watched == "after":
+            blocks[-1].register_forward_hook(lambda *_: calls.append(1))
+        else:
+            blocks[-1].forward = partial(instead, calls, whole)
+        torch.testing.assert_close(towers.pooled_image(values), expected, atol=1e-5, rtol=1e-5)
+    assert calls == [1]
 
 
 def test_each_bucket_is_as_long_as_its_texts_need() -> None:
