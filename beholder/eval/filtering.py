@@ -18,8 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from beholder.calibration import Calibration
 from beholder.errors import ConfigError, DataError
 from beholder.eval._expression import Expression, parse
+from beholder.eval.win_columns import WIN, win_columns, with_wins
 from beholder.tables import IMAGE, KEY, ScoreTable, error_code, unknown
 
 if TYPE_CHECKING:
@@ -126,14 +128,20 @@ def default_score(table: ScoreTable) -> str:
 
 
 def filter_table(
-    table: ScoreTable, rule: Rule, out: str | os.PathLike[str], *, pictures: str = "none"
+    table: ScoreTable,
+    rule: Rule,
+    out: str | os.PathLike[str],
+    *,
+    pictures: str = "none",
+    calibrations: Mapping[str, Calibration] | None = None,
 ) -> FilterSummary:
     """Keep rows of a table by a rule and write what was kept, what was dropped, and why.
 
     `out` gets `kept` and `dropped` as parquet and as JSON lines, each row with its columns and
     dropped ones with their `reason`, and `summary.json`. With `pictures` the kept ones are hard
     links or copies under `out/pictures`, named by their keys, and the column `picture` tells where.
-    The folder appears when all is written.
+    The folder appears when all is written. `calibrations` of rewards add their win probabilities to
+    the columns, for the rule and for what is written; see `eval.win_columns`.
 
     Raises:
         ConfigError: if the rule names an unknown column or mixes texts and numbers.
@@ -141,13 +149,12 @@ def filter_table(
     """
     if pictures not in PICTURES:
         raise ConfigError(f"pictures must be one of {', '.join(PICTURES)}, got {pictures!r}")
-    for name in rule.columns():
-        if name not in table.columns:
-            raise ConfigError(unknown("column", name, table.columns))
+    known = calibrations or {}
+    _check_columns(rule, table, known)
     out = Path(out)
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise DataError(f"{out} is not empty; give a new folder")
-    data = table.read()
+    data = with_wins(table.read(), known)
     reasons = select(data.to_pylist(), rule)
     with _appearing(out) as folder:
         kept = data.filter([why is None for why in reasons])
@@ -166,6 +173,27 @@ def filter_table(
         text = json.dumps(summary.as_dict(), indent=2, ensure_ascii=False)
         (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
     return summary
+
+
+def _check_columns(rule: Rule, table: ScoreTable, calibrations: Mapping[str, Calibration]) -> None:
+    columns = [*table.columns, *win_columns(calibrations)]
+    for name in rule.columns():
+        reward = name.partition(".")[0]
+        if name not in columns and name.endswith(f".{WIN}") and reward in table.rewards:
+            raise ConfigError(_no_win(name, reward, calibrations))
+        if name not in columns:
+            raise ConfigError(unknown("column", name, columns))
+
+
+def _no_win(name: str, reward: str, calibrations: Mapping[str, Calibration]) -> str:
+    if reward not in calibrations:
+        return (
+            f"there is no {name} without a calibration of {reward}; make one with `beholder "
+            f"calibrate` and give it as {reward}=calibration.json"
+        )
+    score = name.removeprefix(f"{reward}.").removesuffix(f".{WIN}")
+    why = calibrations[reward].left_out.get(score, "the reward has no such score")
+    return f"there is no {name}, the calibration of {reward} leaves {score} out: {why}"
 
 
 @contextmanager

@@ -1,43 +1,32 @@
-"""How often a reward prefers the picture that people prefer, by three published protocols.
+"""How often a reward prefers the picture that people prefer, by the protocols of `protocols.py`.
 
-- imagereward (Xu et al., NeurIPS 2023; MPS and HPSv2 report it too): correct pairs over all pairs
-  on which people are not tied; an equal prediction is wrong.
-- hpdv2 (Wu et al., 2023): 1 - inversions / pairs for each prompt, then the mean over prompts; only
-  opposite strict orders are inversions, so a tie on either side costs nothing.
-- pickscore (Kirstain et al., NeurIPS 2023): a tie is predicted if |p1 - p0| <= t, where p is the
-  softmax of the two scores; a pair counts 1 if the answers agree, 1/2 if one of them is a tie and
-  the other is not, 0 if they are opposite. t is given or chosen on validation pairs.
-
-Intervals redraw prompts. The numbers of two protocols cannot be compared.
+Each picture is scored once for its prompt; pairs are edges between the scores. A picture without a
+score is named with the reason, and its pairs are counted as left out.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, runtime_checkable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from beholder.errors import ConfigError, DataError
-from beholder.eval._bootstrap import LEVEL, Floats, percentile_interval, resampled_sums
-from beholder.types import Edges, Preference, Scores
+from beholder.eval._bootstrap import LEVEL, Floats
+from beholder.eval.protocols import NEEDS_THRESHOLD, pair_accuracy, protocol_named
+from beholder.eval.protocols import PROTOCOLS as PROTOCOLS
+from beholder.eval.protocols import Accuracy as Accuracy
+from beholder.eval.protocols import ProtocolName as ProtocolName
+from beholder.eval.protocols import choose_tie_threshold as choose_tie_threshold
+from beholder.eval.protocols import log_loss as log_loss
+from beholder.eval.protocols import pair_credit as pair_credit
+from beholder.types import Preference, Scores
 
-TIE_THRESHOLDS = tuple(k / 10 for k in range(11))
-"""From which the pickscore protocol chooses."""
-
-ProtocolName = Literal["imagereward", "hpdv2", "pickscore"]
-"""What typed configurations write; the functions take any text and refuse what is unknown."""
-PROTOCOLS: Mapping[str, str] = {
-    "imagereward": "pairs ordered as people order them / pairs without a human tie; "
-    "an equal prediction is wrong; micro average",
-    "hpdv2": "1 - strict inversions / pairs for each prompt, mean over prompts; ties cost nothing",
-    "pickscore": "1 if tie or order agree, 0.5 if only one side is a tie, 0 if opposite; "
-    "predicted tie if |p1 - p0| <= tie_threshold; micro average",
-}
-"""Name of each protocol, and what it counts."""
+_AT_ONCE = 512  # pictures between two calls of `progress`
+GIVEN = "given"
+"""Where a tie threshold comes from that nobody chose on data."""
 
 
 @runtime_checkable
@@ -49,47 +38,19 @@ class PictureScorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """Pair accuracy of one aspect.
-
-    Attributes:
-        accuracy: by the protocol, in [0, 1]; NaN if no pair counts.
-        low, high: its bootstrap interval over prompts.
-        pairs: pairs that count in the accuracy.
-        prompts: groups that were redrawn.
-        human_ties, equal_scores: pairs on which people, or the scores, are exactly tied.
-        log_loss: mean of -p log q - (1 - p) log(1 - q) in nats over all pairs, ties included,
-            where q = sigmoid(s1 - s2) and p is the share of people for the first; log 2 is chance.
-        tie_threshold: of the pickscore protocol; None for the others.
-    """
-
-    accuracy: float
-    low: float
-    high: float
-    pairs: int
-    prompts: int
-    human_ties: int
-    equal_scores: int
-    log_loss: float
-    tie_threshold: float | None = None
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """The same as plain JSON-ready values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Pair accuracy of every aspect that people answered, with the protocol that gave it.
 
     Attributes:
-        protocol, meaning: the protocol's name and what it counts.
+        protocol, meaning: the protocol's id, such as "hpdv2/1", and what it counts.
         aspects: aspect -> accuracy.
         scored_by: aspect -> which score decided: the aspect's own or "total".
         level, draws, seed: of the bootstrap over prompts.
+        pairs: preferences that were given, with an answer or without.
         pictures: distinct pairs of picture and prompt that were scored.
         unreadable: picture -> why it has no score; its pairs do not count.
         pairs_left_out: pairs with such a picture.
+        tie_threshold_from: "given", or the pairs on which it was chosen; "" without one.
     """
 
     protocol: str
@@ -99,13 +60,103 @@ class Evaluation:
     level: float
     draws: int
     seed: int
+    pairs: int
     pictures: int
     unreadable: Mapping[str, str]
     pairs_left_out: int
+    tie_threshold_from: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """The same as plain JSON-ready values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """Everything that moves the number of one reward on given scores.
+
+    Attributes:
+        protocol: one of `PROTOCOLS`.
+        tie_thresholds: aspect -> threshold of the pickapic protocol; empty for the others.
+        tie_threshold_from: "given", or the name of the pairs on which they were chosen.
+        draws, seed: of the bootstrap over prompts.
+    """
+
+    protocol: str = "imagereward"
+    tie_thresholds: Mapping[str, float] = field(default_factory=dict)
+    tie_threshold_from: str = ""
+    draws: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredPairs:
+    """The pairs of one aspect that have an answer and two scores.
+
+    Attributes:
+        margin: score differences, first minus second, (pairs,).
+        p_first: the share of people who prefer the first, (pairs,).
+        prompts, rankings: of each pair.
+    """
+
+    margin: Floats
+    p_first: Floats
+    prompts: Sequence[str]
+    rankings: Sequence[tuple[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.p_first)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPairs:
+    """Scores of the distinct pictures of preferences, and where each preference finds its two.
+
+    Attributes:
+        preferences: what people said.
+        nodes: picture and prompt of each score.
+        scores: without maps and words.
+        rows: for each preference the rows of its first and second picture.
+        rankings: for each preference its prompt and question. Questions about two pictures have
+            no name here: those of one prompt make up one ranking.
+    """
+
+    preferences: Sequence[Preference]
+    nodes: Sequence[tuple[str, str]]
+    scores: Scores
+    rows: Sequence[tuple[int, int]]
+    rankings: Sequence[tuple[str, str]]
+
+    def answered(self) -> list[str]:
+        """The aspects that anybody answered."""
+        return list(dict.fromkeys(aspect for p in self.preferences for aspect in p.p_first))
+
+    def scored_by(self, aspect: str) -> str:
+        """Which score judges an aspect: the one of its name, else "total"."""
+        return aspect if aspect in self.scores.aspects else "total"
+
+    def unreadable(self) -> dict[str, str]:
+        """Picture -> why it has no score."""
+        return {self.nodes[row][0]: why for row, why in self.scores.errors.items()}
+
+    def usable(self) -> list[int]:
+        """The preferences whose two pictures have a score."""
+        bad = self.scores.errors
+        return [k for k, (i, j) in enumerate(self.rows) if i not in bad and j not in bad]
+
+    def answers(self, aspect: str, among: Collection[int] | None = None) -> AnsweredPairs:
+        """The usable pairs with an answer, or those `among` them."""
+        chosen = self.usable() if among is None else sorted(among)
+        rows = [k for k in chosen if aspect in self.preferences[k].p_first]
+        values = self.scores.named(self.scored_by(aspect)).double().numpy()
+        ends = np.array([self.rows[k] for k in rows], dtype=np.int64).reshape(-1, 2)
+        said = [self.preferences[k] for k in rows]
+        return AnsweredPairs(
+            values[ends[:, 0]] - values[ends[:, 1]],
+            np.array([p.p_first[aspect] for p in said], dtype=np.float64),
+            [p.prompt for p in said],
+            [self.rankings[k] for k in rows],
+        )
 
 
 def evaluate(
@@ -125,179 +176,63 @@ def evaluate(
     Args:
         reward: scores pictures for prompts.
         preferences: what people prefer; their pictures are paths.
-        protocol: "imagereward", "hpdv2" or "pickscore"; see the top of this file.
-        tie_threshold: of the pickscore protocol.
+        protocol: "imagereward", "hpdv2", "pickapic" or "mhp"; see `beholder.eval.protocols`.
+        tie_threshold: of the pickapic protocol.
         validation: or preferences on which it is chosen for each aspect.
         draws: how often prompts are redrawn.
         seed: of the draws.
 
     Raises:
-        ConfigError: if the protocol is unknown, or pickscore has neither threshold nor validation.
+        ConfigError: if the protocol is unknown, or pickapic has neither threshold nor validation.
         DataError: if there is no preference.
     """
-    _check(protocol, tie_threshold, validation)
-    graph = _score(reward, preferences)
-    tuning = _score(reward, validation) if validation else None
-    aspects = {}
-    for aspect in graph.answered():
-        if tuning is not None:
-            tie_threshold = choose_tie_threshold(*tuning.margins(aspect)[:2])
-        aspects[aspect] = pair_accuracy(
-            *graph.margins(aspect), protocol, tie_threshold, draws=draws, seed=seed
-        )
-    return Evaluation(
+    check_threshold(protocol, tie_threshold, given=bool(validation))
+    scored = score_pairs(reward, preferences)
+    tuning = score_pairs(reward, validation) if validation else None
+    counting = Counting(
         protocol=protocol,
-        meaning=PROTOCOLS[protocol],
-        aspects=aspects,
-        scored_by={a: a if a in graph.scores.aspects else "total" for a in aspects},
-        level=LEVEL,
+        tie_thresholds=tie_thresholds(scored, tie_threshold, tuning),
+        tie_threshold_from=_origin(tie_threshold, "validation" if validation else ""),
         draws=draws,
         seed=seed,
-        pictures=len(graph.scores),
-        unreadable=graph.unreadable(),
-        pairs_left_out=len(preferences) - len(graph.usable()),
+    )
+    return measure(scored, counting)
+
+
+def measure(scored: ScoredPairs, counting: Counting) -> Evaluation:
+    """The accuracy of every answered aspect of pairs that are scored already."""
+    kind = protocol_named(counting.protocol)
+    return Evaluation(
+        protocol=kind.id,
+        meaning=kind.meaning,
+        aspects={a: _accuracy(scored, a, counting) for a in scored.answered()},
+        scored_by={a: scored.scored_by(a) for a in scored.answered()},
+        level=LEVEL,
+        draws=counting.draws,
+        seed=counting.seed,
+        pairs=len(scored.preferences),
+        pictures=len(scored.scores),
+        unreadable=scored.unreadable(),
+        pairs_left_out=len(scored.preferences) - len(scored.usable()),
+        tie_threshold_from=counting.tie_threshold_from,
     )
 
 
-def pair_accuracy(
-    margin: Floats,
-    p_first: Floats,
-    prompts: Sequence[Hashable],
-    protocol: str = "imagereward",
-    tie_threshold: float | None = None,
+def score_pairs(
+    reward: PictureScorer,
+    preferences: Sequence[Preference],
     *,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Accuracy:
-    """Accuracy of score differences `s_first - s_second` (pairs,) on the share of people `p_first`.
+    progress: Callable[[int], object] | None = None,
+) -> ScoredPairs:
+    """Every distinct picture of the preferences, scored once for its prompt.
 
-    Raises:
-        ConfigError: if the protocol is unknown or pickscore has no threshold.
-        DataError: if the numbers of margins, preferences and prompts differ.
+    `progress` is called with the number of pictures that were scored since the last call.
+    Raises DataError if there is no preference.
     """
-    if not len(margin) == len(p_first) == len(prompts):
-        raise DataError(
-            f"{len(margin)} margins, {len(p_first)} preferences and {len(prompts)} prompts; "
-            "give one of each for every pair"
-        )
-    credit, counts = pair_credit(margin, p_first, protocol, tie_threshold)
-    sums = _prompt_sums(credit, counts, prompts, mean_of_prompts=protocol == "hpdv2")
-    interval = percentile_interval(_ratio(resampled_sums(sums, draws, seed)))
-    return Accuracy(
-        accuracy=_ratio(sums.sum(0, keepdims=True)).item(),
-        low=interval.low,
-        high=interval.high,
-        pairs=int(counts.sum()),
-        prompts=len(sums),
-        human_ties=int((p_first == 0.5).sum()),
-        equal_scores=int((margin == 0).sum()),
-        log_loss=log_loss(margin, p_first),
-        tie_threshold=tie_threshold if protocol == "pickscore" else None,
-    )
-
-
-def pair_credit(
-    margin: Floats, p_first: Floats, protocol: str, tie_threshold: float | None
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """What each pair earns, in [0, 1], and whether it counts, by a protocol."""
-    human, model = np.sign(p_first - 0.5), np.sign(margin)
-    _check_protocol(protocol)
-    if protocol == "imagereward":
-        counts = human != 0
-        return np.where(counts & (human == model), 1.0, 0.0), counts
-    everything = np.ones(len(margin), dtype=bool)
-    if protocol == "hpdv2":
-        return 1.0 - (human * model < 0), everything
-    if tie_threshold is None:
-        raise ConfigError(
-            "the pickscore protocol needs tie_threshold or validation preferences, one of them"
-        )
-    return _tie_aware(margin, human, tie_threshold), everything
-
-
-def choose_tie_threshold(margin: Floats, p_first: Floats) -> float:
-    """The threshold in `TIE_THRESHOLDS` with the best pickscore accuracy; the smallest of equals.
-
-    Raises DataError if there is no pair.
-    """
-    if not len(margin):
-        raise DataError("no validation pair has an answer; the tie threshold cannot be chosen")
-    human = np.sign(p_first - 0.5)
-    return max(TIE_THRESHOLDS, key=lambda t: (_tie_aware(margin, human, t).mean(), -t))
-
-
-def log_loss(margin: Floats, p_first: Floats) -> float:
-    """Mean cross-entropy of sigmoid(margin) on soft preferences, in nats; NaN without pairs."""
-    if not len(margin):
-        return math.nan
-    losses = p_first * np.logaddexp(0, -margin) + (1 - p_first) * np.logaddexp(0, margin)
-    return float(losses.mean())
-
-
-def _tie_aware(margin: Floats, human: Floats, threshold: float) -> Floats:
-    # |p1 - p0| of a softmax of two is tanh(|s1 - s0| / 2)
-    model = np.where(np.tanh(np.abs(margin) / 2) <= threshold, 0.0, np.sign(margin))
-    earned: Floats = 1.0 - np.abs(human - model) / 2
-    return earned
-
-
-def _prompt_sums(
-    credit: Floats,
-    counts: npt.NDArray[np.bool_],
-    prompts: Sequence[Hashable],
-    *,
-    mean_of_prompts: bool,
-) -> Floats:
-    """Numerator and denominator of the accuracy for each prompt with a pair that counts, (g, 2)."""
-    number: dict[Hashable, int] = {}
-    group = np.array([number.setdefault(p, len(number)) for p in prompts], dtype=np.int64)
-    earned = np.bincount(group, credit * counts, minlength=len(number))
-    pairs = np.bincount(group[counts], minlength=len(number))
-    sums = np.stack([earned, pairs], axis=1).astype(np.float64)[pairs > 0]
-    return np.divide(sums, sums[:, 1:]) if mean_of_prompts else sums
-
-
-def _ratio(sums: Floats) -> Floats:
-    with np.errstate(invalid="ignore"):
-        ratio: Floats = sums[:, 0] / sums[:, 1]
-    return ratio
-
-
-@dataclass(frozen=True, slots=True)
-class _Graph:
-    """Scores of the distinct pictures of preferences, and where each preference finds its two."""
-
-    preferences: Sequence[Preference]
-    nodes: Sequence[tuple[str, str]]
-    scores: Scores
-    pairs: Sequence[tuple[int, int]]
-
-    def answered(self) -> list[str]:
-        return list(dict.fromkeys(aspect for p in self.preferences for aspect in p.p_first))
-
-    def unreadable(self) -> dict[str, str]:
-        return {self.nodes[row][0]: why for row, why in self.scores.errors.items()}
-
-    def usable(self) -> list[int]:
-        bad = self.scores.errors
-        return [k for k, (i, j) in enumerate(self.pairs) if i not in bad and j not in bad]
-
-    def margins(self, aspect: str) -> tuple[Floats, Floats, list[str]]:
-        """Score differences, human shares and prompts of the usable pairs with an answer."""
-        rows = [k for k in self.usable() if aspect in self.preferences[k].p_first]
-        values = self.scores.aspects.get(aspect, self.scores.total)
-        chosen = [self.preferences[k] for k in rows]
-        p_first = np.array([p.p_first[aspect] for p in chosen], dtype=np.float64)
-        edges = Edges.from_pairs([self.pairs[k] for k in rows], p_first.tolist())
-        margin: Floats = edges.margin(values.double()).numpy()
-        return margin, p_first, [p.prompt for p in chosen]
-
-
-def _score(reward: PictureScorer, preferences: Sequence[Preference]) -> _Graph:
     if not preferences:
         raise DataError("there is no preference to evaluate on")
     row: dict[tuple[str, str], int] = {}
-    pairs = [
+    rows = [
         (
             row.setdefault((p.first, p.prompt), len(row)),
             row.setdefault((p.second, p.prompt), len(row)),
@@ -305,20 +240,63 @@ def _score(reward: PictureScorer, preferences: Sequence[Preference]) -> _Graph:
         for p in preferences
     ]
     nodes = list(row)
-    scores = reward.score([image for image, _ in nodes], [prompt for _, prompt in nodes]).detach()
-    return _Graph(preferences, nodes, scores, pairs)
+    parts = []
+    for start in range(0, len(nodes), _AT_ONCE):
+        some = nodes[start : start + _AT_ONCE]
+        scores = reward.score([image for image, _ in some], [prompt for _, prompt in some])
+        parts.append(replace(scores.detach(), maps={}, words=()))  # maps of thousands fill memory
+        if progress is not None:
+            progress(len(some))
+    return ScoredPairs(preferences, nodes, Scores.concatenate(parts), rows, _rankings(preferences))
 
 
-def _check(protocol: str, tie_threshold: float | None, validation: Sequence[Preference]) -> None:
-    _check_protocol(protocol)
-    if protocol != "pickscore" and (tie_threshold is not None or validation):
+def count_pictures(preferences: Sequence[Preference]) -> int:
+    """How many pictures `score_pairs` will score."""
+    return len({(side, p.prompt) for p in preferences for side in (p.first, p.second)})
+
+
+def tie_thresholds(
+    scored: ScoredPairs, tie_threshold: float | None, validation: ScoredPairs | None
+) -> dict[str, float]:
+    """Aspect -> the threshold that was given, or that is best on the validation pairs.
+
+    Empty if there is neither. Raises DataError if an aspect has no validation pair.
+    """
+    if validation is not None:
+        answers = {aspect: validation.answers(aspect) for aspect in scored.answered()}
+        return {a: choose_tie_threshold(x.margin, x.p_first) for a, x in answers.items()}
+    return {} if tie_threshold is None else dict.fromkeys(scored.answered(), tie_threshold)
+
+
+def check_threshold(protocol: str, tie_threshold: float | None, *, given: bool) -> None:
+    """Raise ConfigError unless the protocol gets the threshold, or the pairs `given` for it."""
+    kind = protocol_named(protocol)
+    if not kind.ties and (tie_threshold is not None or given):
         raise ConfigError(f"the {protocol} protocol takes no tie threshold and no validation")
-    if protocol == "pickscore" and (tie_threshold is None) == (not validation):
-        raise ConfigError(
-            "the pickscore protocol needs tie_threshold or validation preferences, one of them"
-        )
+    if kind.ties and (tie_threshold is None) == (not given):
+        raise ConfigError(NEEDS_THRESHOLD)
 
 
-def _check_protocol(protocol: str) -> None:
-    if protocol not in PROTOCOLS:
-        raise ConfigError(f"no protocol named {protocol!r}; known: {', '.join(PROTOCOLS)}")
+def _accuracy(scored: ScoredPairs, aspect: str, counting: Counting) -> Accuracy:
+    pairs = scored.answers(aspect)
+    return pair_accuracy(
+        pairs.margin,
+        pairs.p_first,
+        pairs.prompts,
+        counting.protocol,
+        counting.tie_thresholds.get(aspect),
+        rankings=pairs.rankings,
+        draws=counting.draws,
+        seed=counting.seed,
+    )
+
+
+def _rankings(preferences: Sequence[Preference]) -> list[tuple[str, str]]:
+    pictures: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for p in preferences:
+        pictures[p.prompt, p.key] |= {p.first, p.second}
+    return [(p.prompt, p.key if len(pictures[p.prompt, p.key]) > 2 else "") for p in preferences]
+
+
+def _origin(tie_threshold: float | None, validation: str) -> str:
+    return validation or (GIVEN if tie_threshold is not None else "")

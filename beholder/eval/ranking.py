@@ -154,6 +154,22 @@ def rank(
     )
 
 
+def prompt_means(
+    columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
+    *,
+    score: str,
+    by: str = "model",
+    prompt: str = "prompt",
+) -> tuple[list[str], Floats]:
+    """Checkpoints, and the mean score of each on each prompt (prompts, m); NaN where it has none.
+
+    Arguments and errors as of `rank`, but checkpoints may share no prompt.
+    """
+    cells = _cells(columns, score, by, prompt)
+    means = [[v.mean() if len(v) else math.nan for v in row] for row in cells.scores]
+    return list(cells.names), np.array(means, dtype=np.float64).reshape(-1, len(cells.names))
+
+
 def bradley_terry(wins: Floats, met: npt.NDArray[np.bool_], virtual_ties: float = 0.0) -> Floats:
     """Strengths (..., m) in log-odds, centred, of win counts (..., m, m), by Newton's method.
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ import torch
 from beholder.errors import ConfigError, DataError
 from beholder.eval.preference import (
     choose_tie_threshold,
+    count_pictures,
     evaluate,
     log_loss,
-    pair_accuracy,
+    score_pairs,
 )
+from beholder.eval.protocols import pair_accuracy
 from beholder.types import Preference, Scores
 
 
@@ -52,10 +55,10 @@ PEOPLE = [
     [
         ("imagereward", None, 2 / 4, 4),  # right: a31, b95; wrong: a21 and the equal b55
         ("hpdv2", None, (2 / 3 + 1) / 2, 5),  # one inversion among a's three, none in b
-        ("pickscore", 0.0, (1 + 0 + 0.5 + 0.5 + 1) / 5, 5),
+        ("pickapic", 0.0, (1 + 0 + 0.5 + 0.5 + 1) / 5, 5),
         # tanh(1/2) = 0.46, tanh(1) = 0.76, tanh(2) = 0.96: differences of 1 become ties at 0.5
-        ("pickscore", 0.5, (1 + 0.5 + 1 + 0.5 + 1) / 5, 5),
-        ("pickscore", 1.0, (0.5 + 0.5 + 1 + 0.5 + 0.5) / 5, 5),
+        ("pickapic", 0.5, (1 + 0.5 + 1 + 0.5 + 1) / 5, 5),
+        ("pickapic", 1.0, (0.5 + 0.5 + 1 + 0.5 + 0.5) / 5, 5),
     ],
 )
 def test_each_protocol_gives_what_the_hand_gives(
@@ -75,6 +78,42 @@ def test_each_picture_is_scored_once_for_its_prompt() -> None:
     result = evaluate(judge, [*PEOPLE, *PEOPLE])
     assert judge.calls == [["3", "1", "2", "5", "5.0", "9"]]
     assert result.pictures == 6
+
+
+def test_many_pictures_are_scored_in_parts_without_their_maps() -> None:
+    class Drawing(Judge):
+        def score(self, images: Sequence[str], prompts: Sequence[str]) -> Scores:
+            scores = super().score(images, prompts)
+            return replace(scores, maps={"fault": torch.zeros(len(images), 2, 2)})
+
+    judge, done = Drawing(), list[int]()
+    said = [prefer("a", str(k), str(k + 1), overall=0.0) for k in range(600)]
+    scored = score_pairs(judge, said, progress=done.append)
+    assert done == [512, 89]
+    assert sum(done) == count_pictures(said) == len(scored.scores)
+    assert scored.scores.maps == {}
+    assert scored.scores.total.tolist() == list(range(601))
+
+
+def test_a_question_about_three_pictures_is_a_ranking_and_pairs_of_a_prompt_make_one() -> None:
+    # "asked" ranks 1, 2, 3 rightly; the two questions about pairs together earn 1 of 2
+    ranking = [
+        replace(prefer("a", first, second, overall=1.0), key="asked")
+        for first, second in (("2", "1"), ("3", "1"), ("3", "2"))
+    ]
+    questions = [prefer("a", "9", "8", overall=1.0), prefer("a", "6", "7", overall=1.0)]
+    found = evaluate(Judge(), [*ranking, *questions], protocol="hpdv2").aspects["overall"]
+    assert found.accuracy == pytest.approx((1 + 1 / 2) / 2)
+    assert (found.pairs, found.prompts) == (5, 1)
+
+
+def test_each_dimension_of_mhp_is_counted_apart() -> None:
+    said = [prefer("a", "1", "2", detail=1.0, overall=0.5), prefer("b", "1", "2", overall=1.0)]
+    aspects = evaluate(Judge(), said, protocol="mhp").aspects
+    assert {a: (x.accuracy, x.pairs) for a, x in aspects.items()} == {
+        "detail": (1, 1),
+        "overall": (0, 1),
+    }
 
 
 def test_an_aspect_is_judged_by_its_own_score_if_there_is_one() -> None:
@@ -105,8 +144,11 @@ def test_the_tie_threshold_is_chosen_on_validation_pairs() -> None:
     people = np.array([0.5, 0.5, 1.0, 0.0])
     assert choose_tie_threshold(margin, people) == 0.1
     validation = [prefer("v", "1", "1.1", overall=0.5), prefer("v", "4", "2", overall=1.0)]
-    result = evaluate(Judge(), PEOPLE, protocol="pickscore", validation=validation)
+    result = evaluate(Judge(), PEOPLE, protocol="pickapic", validation=validation)
     assert result.aspects["overall"].tie_threshold == 0.1
+    assert result.tie_threshold_from == "validation"
+    given = evaluate(Judge(), PEOPLE, protocol="pickapic", tie_threshold=0.3)
+    assert given.tie_threshold_from == "given"
 
 
 def test_intervals_redraw_prompts_not_pairs() -> None:
@@ -127,7 +169,7 @@ def test_an_aspect_without_a_counting_pair_is_nan() -> None:
 
 def test_the_result_is_json_and_names_its_protocol() -> None:
     loaded = json.loads(json.dumps(evaluate(Judge(), PEOPLE).as_dict()))
-    assert loaded["protocol"] == "imagereward"
+    assert loaded["protocol"] == "imagereward/1"
     assert "equal prediction is wrong" in loaded["meaning"]
     assert loaded["aspects"]["overall"]["accuracy"] == 0.5
 
@@ -138,7 +180,7 @@ def test_senseless_questions_are_refused() -> None:
     with pytest.raises(ConfigError, match="no protocol named 'hpd'; known: imagereward, hpdv2"):
         evaluate(Judge(), PEOPLE, protocol="hpd")
     with pytest.raises(ConfigError, match="needs tie_threshold"):
-        evaluate(Judge(), PEOPLE, protocol="pickscore")
+        evaluate(Judge(), PEOPLE, protocol="pickapic")
     with pytest.raises(ConfigError, match="takes no tie threshold"):
         evaluate(Judge(), PEOPLE, protocol="hpdv2", tie_threshold=0.1)
     with pytest.raises(DataError, match="1 margins, 2 preferences"):

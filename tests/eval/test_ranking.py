@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import Floats
-from beholder.eval.ranking import Ranking, bradley_terry, rank
+from beholder.eval.ranking import Ranking, bradley_terry, prompt_means, rank
 
 # two prompts, three checkpoints; c fails on the second prompt
 ROWS = [
@@ -150,3 +150,14 @@ def test_what_cannot_be_ranked_is_refused() -> None:
         rank({"mps.total": [1.0]}, score="mps.total")
     with pytest.raises(ConfigError, match="holds text"):
         ranked([("a", "p", "good"), ("b", "p", "bad")])
+
+
+def test_prompt_means_are_of_each_checkpoint_on_each_prompt() -> None:
+    columns: dict[str, list[object]] = {
+        "model": ["a", "a", "b", "b"],
+        "prompt": [0, 0, 0, 1],
+        "s": [1.0, 3.0, 5.0, 7.0],
+    }
+    names, means = prompt_means(columns, score="s")
+    assert names == ["a", "b"]
+    np.testing.assert_equal(means, [[2.0, 5.0], [np.nan, 7.0]])

@@ -1,0 +1,1 @@
+"""How `beholder.eval.calibration` fits and measures: temperature, isotonic, ties, bins, page."""

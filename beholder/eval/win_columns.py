@@ -1,0 +1,89 @@
+"""Scores of a table as win probabilities: columns that are made where they are asked for.
+
+"mine.win" is how likely people prefer a picture to one of the reference set of the reward "mine",
+by its total; "mine.alignment.win" by an aspect. They follow from the scores and the reward's
+`calibration.json`, which `score` keeps beside the scores; so a table of an older run needs no
+scoring again, and a new calibration no new table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beholder.calibration import FILE, Calibration, Floats, read_calibration
+from beholder.errors import ConfigError
+from beholder.tables import ScoreTable, unknown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WIN = "win"
+"""Ends the name of a column of win probabilities."""
+
+
+def table_calibrations(
+    table: ScoreTable, given: Mapping[str, str | Path] | None = None
+) -> dict[str, Calibration]:
+    """Reward -> its calibration: the one that the table keeps, or the file that is given.
+
+    Raises:
+        ConfigError: if a file is given for a reward that the table has no scores of, or it belongs
+            to other weights or options than those that made the scores.
+        DataError: if a file is no calibration.
+    """
+    files = {name: table.folder / "rewards" / name / FILE for name in table.rewards}
+    found = {name: read_calibration(path) for name, path in files.items() if path.is_file()}
+    return found | {name: _given(table, name, path) for name, path in (given or {}).items()}
+
+
+def win_columns(calibrations: Mapping[str, Calibration]) -> dict[str, tuple[str, str]]:
+    """Name of each column that can be made -> the reward and the score that it is made of."""
+    return {
+        f"{reward}.{WIN}" if score == "total" else f"{reward}.{score}.{WIN}": (reward, score)
+        for reward, calibration in calibrations.items()
+        for score in calibration.scores
+    }
+
+
+def with_wins(data: pa.Table, calibrations: Mapping[str, Calibration]) -> pa.Table:
+    """The rows of a table with their win probabilities, null where there is no score.
+
+    A column that the rows have under that name already, such as of an input, is kept as it is.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    for name, (reward, score) in win_columns(calibrations).items():
+        source = f"{reward}.{score}"
+        if source in data.column_names and name not in data.column_names:
+            known = calibrations[reward].scores[score]
+            found = known.win_probability(_floats(data[source]))
+            data = data.append_column(name, pa.array(found, pa.float64(), from_pandas=True))
+    return data
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    """Numbers, NaN where there is none."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    values: Floats = column.cast(pa.float64()).to_numpy()
+    return values
+
+
+def _given(table: ScoreTable, name: str, path: str | Path) -> Calibration:
+    if name not in table.rewards:
+        raise ConfigError(unknown("reward", name, table.rewards))
+    found, scored = read_calibration(path), table.config(name)
+    owner = found.owner
+    if owner is None or owner.weights != scored.get("weights"):
+        raise ConfigError(
+            f"{path} belongs to other weights than those that made the {name} scores of "
+            f"{table.folder} (or to another precision of them); score or calibrate again"
+        )
+    if dict(owner.options) != scored.get("options"):
+        raise ConfigError(
+            f"{path} belongs to other options than those with which {name} scored "
+            f"{table.folder}; score or calibrate again"
+        )
+    return found
