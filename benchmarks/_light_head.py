@@ -142,7 +142,7 @@ def _towers(
     reward = beholder.load(str(folder / "start")).float().eval()
     compute = partial(autocast, "fp32", torch.device("cpu"))
     towers = set().union(*tower_weights(reward))
-    kept = PictureFeatures(reward, folder / "features", towers, compute, "fp32")
+    kept = PictureFeatures(reward, folder / "features", towers, compute, "fp32", "fp32")
     kept.survey(pictures, 0, 1)
     texts = TextFeatures(reward, compute).of(prompts).pooled.double()
     directions = torch.linalg.svd(texts - texts.mean(0), full_matrices=False).U[:, :DIRECTIONS]

@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from beholder.errors import DataError
 from beholder.rewards._base import distinct, prompt_fault
-from beholder.training.epochs import Epochs
-from beholder.types import Edges, Preference
-
-
-@runtime_checkable
-class Prompted(Protocol):
-    """A judgement of what was made for a prompt."""
-
-    @property
-    def prompt(self) -> str:
-        """The prompt."""
-
-
-Judged = TypeVar("Judged", bound=Prompted)
+from beholder.training.epochs import Epochs, WholeEpochs
+from beholder.training.mixing import MixedEpochs, Mixture
+from beholder.training.prompts import Judged, by_prompt
+from beholder.training.rankings import Node, apart, make_rankings, questions
+from beholder.types import Edges, Preference, Rankings, Targets
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pairs as edges between rows of a score vector; each picture and prompt is there once.
+    """Judgements of rows of a score vector; each picture and prompt is there once.
 
     Attributes:
         pictures, prompts: the distinct ones.
         picture_rows, prompt_rows: for each row to score, its picture and its prompt.
         edges: aspect -> the pairs that were answered for it.
+        rankings: aspect -> the orders that these pairs come from, where they were asked for.
+        targets: aspect -> what rows were rated; of a batch of ratings, which has no edges.
     """
 
     pictures: tuple[str, ...]
     prompts: tuple[str, ...]
     picture_rows: Int[Tensor, " b"]
     prompt_rows: Int[Tensor, " b"]
-    edges: Mapping[str, Edges]
+    edges: Mapping[str, Edges] = field(default_factory=dict)
+    rankings: Mapping[str, Rankings] = field(default_factory=dict)
+    targets: Mapping[str, Targets] = field(default_factory=dict)
 
     @property
     def texts(self) -> list[str]:
         """The prompt of each row."""
         return [self.prompts[k] for k in self.prompt_rows.tolist()]
+
+    def judged_on(self, device: torch.device | str) -> Batch:
+        """The same batch with its edges, rankings and targets on another device."""
+        return replace(
+            self,
+            edges={aspect: e.to(device) for aspect, e in self.edges.items()},
+            rankings={aspect: r.to(device) for aspect, r in self.rankings.items()},
+            targets={aspect: t.to(device) for aspect, t in self.targets.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +66,47 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Sides(Generic[Judged]):
-    """Judgements to learn from, ones to judge by, and ones that can serve for neither."""
+    """Judgements to learn from, ones to judge by, and ones that can serve for neither.
+
+    `told` are further facts about them for `summary.json`.
+    """
 
     training: list[Judged]
     held_out: list[Judged]
     dropped: list[Dropped]
+    told: Mapping[str, object] = field(default_factory=dict)
 
 
-def make_batch(preferences: Sequence[Preference], aspects: Collection[str]) -> Batch:
-    """The pairs as one batch; of their answers, those for `aspects`."""
-    nodes: dict[tuple[str, str], int] = {}
-    answers: dict[str, list[tuple[tuple[int, int], float]]] = {}
-    for preference in preferences:
-        first, second = (
-            nodes.setdefault((picture, preference.prompt), len(nodes))
-            for picture in (preference.first, preference.second)
-        )
-        for aspect, p_first in preference.p_first.items():
-            if aspect in aspects:
-                answers.setdefault(aspect, []).append(((first, second), p_first))
+def make_batch(
+    preferences: Sequence[Preference],
+    aspects: Collection[str],
+    weights: Sequence[float] | None = None,
+    *,
+    ranked: bool = False,
+) -> Batch:
+    """The pairs as one batch; of their answers, those for `aspects`.
+
+    Args:
+        preferences: the pairs.
+        aspects: whose answers to take.
+        weights: how much each pair counts; None counts each once.
+        ranked: whether to find the rankings that the pairs come from; see `make_rankings`.
+    """
+    nodes: dict[Node, int] = {}
+    for p in preferences:
+        for picture in (p.first, p.second):
+            nodes.setdefault((picture, p.prompt), len(nodes))
     pictures, picture_rows = distinct([picture for picture, _ in nodes])
     prompts, prompt_rows = distinct([prompt for _, prompt in nodes])
-    edges = {a: Edges.from_pairs(*zip(*answers[a], strict=True)) for a in sorted(answers)}
-    return Batch(tuple(pictures), tuple(prompts), picture_rows, prompt_rows, edges)
+    wanted = frozenset(aspects)
+    return Batch(
+        pictures=tuple(pictures),
+        prompts=tuple(prompts),
+        picture_rows=picture_rows,
+        prompt_rows=prompt_rows,
+        edges=_edges(preferences, nodes, wanted, weights),
+        rankings=make_rankings(preferences, nodes, wanted, weights) if ranked else {},
+    )
 
 
 class PairStream:
@@ -98,24 +120,42 @@ class PairStream:
         aspects: whose answers to take.
         pairs: in a batch; the last one of an epoch may hold fewer.
         seed: of the order.
+        weights: how much each pair counts; None counts each once.
+        ranked: whether batches tell the rankings that pairs come from. Then no ranking is torn: a
+            batch has `pairs`, or as many as the longest ranking has, give or take a ranking.
+        mixture: sets of the pairs, each an epoch of its own, and what share comes from each; None
+            is a single set.
 
     Raises DataError if there are no preferences.
     """
 
     def __init__(
-        self, preferences: Sequence[Preference], aspects: Collection[str], pairs: int, seed: int
+        self,
+        preferences: Sequence[Preference],
+        aspects: Collection[str],
+        pairs: int,
+        seed: int,
+        *,
+        weights: Sequence[float] | None = None,
+        ranked: bool = False,
+        mixture: Mixture | None = None,
     ) -> None:
         if not preferences:
             raise DataError("there is no pair to learn from")
+        preferences = apart(preferences, aspects) if ranked else preferences
         self._preferences = preferences
         self._aspects = frozenset(aspects)
-        self._epochs = Epochs(_stretches(preferences, max(1, pairs // 2)), pairs, seed)
-        self.batches_per_epoch = self._epochs.batches
+        self._weights = weights
+        self._ranked = ranked
+        self._order = _order(preferences, pairs, seed, ranked, mixture)
+        self.batches_per_epoch = self._order.batches
 
     def batch(self, number: int) -> Batch:
         """Batch `number` of the stream, from 0."""
-        rows = self._epochs.rows(number)
-        return make_batch([self._preferences[k] for k in rows], self._aspects)
+        rows = self._order.rows(number)
+        weights = None if self._weights is None else [self._weights[k] for k in rows]
+        chosen = [self._preferences[k] for k in rows]
+        return make_batch(chosen, self._aspects, weights, ranked=self._ranked)
 
     def batches(self, start: int, stride: int) -> Iterator[Batch]:
         """Batches start, start + stride, … without end: the share of one of `stride` processes."""
@@ -123,43 +163,25 @@ class PairStream:
 
 
 def in_order(
-    preferences: Sequence[Preference], aspects: Collection[str], pairs: int
-) -> list[Batch]:
-    """All pairs once, prompt by prompt, in batches: for evaluation."""
-    order = [k for group in _stretches(preferences, len(preferences)) for k in group]
-    return [
-        make_batch([preferences[k] for k in order[at : at + pairs]], aspects)
-        for at in range(0, len(order), pairs)
-    ]
-
-
-def divide(
     preferences: Sequence[Preference],
-    evaluation: Sequence[Preference] | None,
     aspects: Collection[str],
-    unreadable: Mapping[str, str],
+    pairs: int,
     *,
-    share: float,
-    seed: int,
-) -> Sides[Preference]:
-    """Pairs to learn from and to judge by, without those that cannot be used.
+    ranked: bool = False,
+) -> list[Batch]:
+    """All pairs once, prompt by prompt, in batches: for evaluation.
 
-    Without an `evaluation`, prompts are held out as `split_by_prompt` does; none if `share` is 0.
-    Raises DataError if no pair is left to learn from, or none to judge by that is not a tie.
+    With `ranked` batches tell the rankings of the pairs and tear none; they may then hold more.
     """
-    training, dropped = usable(preferences, aspects, unreadable)
-    held_out: list[Preference] = []
-    if evaluation is not None:
-        held_out, more = usable(evaluation, aspects, unreadable)
-        dropped += more
-    elif share > 0 and training:
-        training, held_out = split_by_prompt(training, share, seed)
-    if not training:
-        raise DataError(f"no pair is left to learn from; dropped: {counts(dropped)}")
-    answers = (p for row in held_out for a, p in row.p_first.items() if a in aspects)
-    if (evaluation is not None or share > 0) and all(p == 0.5 for p in answers):
-        raise DataError("no held-out pair has an answer that is not a tie; give an evaluation set")
-    return Sides(training, held_out, dropped)
+    preferences = apart(preferences, aspects) if ranked else preferences
+    groups = by_prompt(preferences, range(len(preferences)), len(preferences))
+    units = questions(preferences, [k for g in groups for k in g]) if ranked else _singly(groups)
+    batches: list[list[int]] = [[]]
+    for unit in units:
+        if batches[-1] and len(batches[-1]) + len(unit) > pairs:
+            batches.append([])
+        batches[-1] += unit
+    return [make_batch([preferences[k] for k in b], aspects, ranked=ranked) for b in batches if b]
 
 
 def usable(
@@ -183,42 +205,55 @@ def counts(dropped: Sequence[Dropped]) -> dict[str, int]:
     return dict(Counter(d.reason.partition(":")[0] for d in dropped).most_common())
 
 
-def split_by_prompt(
-    judged: Sequence[Judged], share: float, seed: int
-) -> tuple[list[Judged], list[Judged]]:
-    """Judgements to learn from and held out: about `share` of the prompts, at least one.
-
-    A prompt's side depends on its text and the seed alone as long as their number stays the same.
-    Raises DataError if all have one prompt.
-    """
-    prompts = sorted({p.prompt for p in judged}, key=lambda text: _draw(text, seed))
-    if len(prompts) < 2:
-        raise DataError(
-            "all judgements have one prompt, so no prompt can be held out; "
-            "give an evaluation set, or held_out_share=0 to train without"
-        )
-    held_out = set(prompts[: max(1, round(share * len(prompts)))])
-    return (
-        [p for p in judged if p.prompt not in held_out],
-        [p for p in judged if p.prompt in held_out],
-    )
-
-
 def pictures_of(preferences: Sequence[Preference]) -> list[str]:
     """The distinct pictures, sorted."""
     return sorted({picture for p in preferences for picture in (p.first, p.second)})
 
 
-def _stretches(preferences: Sequence[Preference], longest: int) -> list[list[int]]:
-    """Rows of the same prompt, in stretches of at most `longest`, by order of appearance."""
-    groups: dict[str, list[int]] = {}
-    for row, preference in enumerate(preferences):
-        groups.setdefault(preference.prompt, []).append(row)
-    return [
-        group[at : at + longest]
-        for group in groups.values()
-        for at in range(0, len(group), longest)
-    ]
+def _order(
+    preferences: Sequence[Preference],
+    pairs: int,
+    seed: int,
+    ranked: bool,
+    mixture: Mixture | None,
+) -> Epochs | WholeEpochs | MixedEpochs:
+    def units(rows: Sequence[int]) -> list[list[list[int]]]:
+        if ranked:
+            groups = by_prompt(preferences, rows, len(rows))
+            return [questions(preferences, group) for group in groups]
+        return [_singly([group]) for group in by_prompt(preferences, rows, max(1, pairs // 2))]
+
+    if mixture is not None:
+        return MixedEpochs([units(rows) for rows in mixture.sets], mixture.shares, pairs, seed)
+    everything = range(len(preferences))
+    if ranked:
+        return WholeEpochs(units(everything), pairs, seed)
+    return Epochs(by_prompt(preferences, everything, max(1, pairs // 2)), pairs, seed)
+
+
+def _singly(groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    return [[row] for group in groups for row in group]
+
+
+def _edges(
+    preferences: Sequence[Preference],
+    nodes: Mapping[Node, int],
+    aspects: frozenset[str],
+    weights: Sequence[float] | None,
+) -> dict[str, Edges]:
+    rows = {
+        aspect: [k for k, p in enumerate(preferences) if aspect in p.p_first]
+        for aspect in sorted(aspects & {a for p in preferences for a in p.p_first})
+    }
+    ends = [(nodes[p.first, p.prompt], nodes[p.second, p.prompt]) for p in preferences]
+    return {
+        aspect: Edges.from_pairs(
+            [ends[k] for k in answered],
+            [preferences[k].p_first[aspect] for k in answered],
+            None if weights is None else [weights[k] for k in answered],
+        )
+        for aspect, answered in rows.items()
+    }
 
 
 def _fault(
@@ -232,7 +267,3 @@ def _fault(
         return f"prompt: {why}"
     pictures = (preference.first, preference.second)
     return next((unreadable[p] for p in pictures if p in unreadable), None)
-
-
-def _draw(text: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed} {text}".encode(), digest_size=8).digest()

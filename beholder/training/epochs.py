@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
+
+Unit = TypeVar("Unit")
 
 
 class Epochs:
@@ -18,10 +21,8 @@ class Epochs:
     """
 
     def __init__(self, groups: Sequence[Sequence[int]], size: int, seed: int) -> None:
-        self._groups = groups
         self._size = size
-        self._seed = seed
-        self._order = lru_cache(maxsize=1)(self._order_of)
+        self._order = lru_cache(maxsize=1)(lambda epoch: shuffled(groups, (seed, epoch)))
         self.batches = -(-sum(map(len, groups)) // size)
 
     def rows(self, number: int) -> list[int]:
@@ -29,7 +30,46 @@ class Epochs:
         epoch, place = divmod(number, self.batches)
         return self._order(epoch)[place * self._size : (place + 1) * self._size]
 
-    def _order_of(self, epoch: int) -> list[int]:
-        random = np.random.default_rng([self._seed, epoch])
-        groups = [self._groups[k] for k in random.permutation(len(self._groups))]
-        return [int(k) for group in groups for k in random.permutation(group)]
+
+class WholeEpochs:
+    """As `Epochs`, but of units of several rows, none of which is ever torn between batches.
+
+    An epoch's rows in their order are cut into equal stretches, and a unit belongs to the stretch
+    that holds its middle. So a batch has `size` rows, or as many as the largest unit has, give or
+    take a unit.
+
+    Args:
+        groups: units that stay close together, in an order of their own.
+        size: rows in a batch.
+        seed: of the order.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[Sequence[int]]], size: int, seed: int) -> None:
+        lengths = [len(unit) for group in groups for unit in group]
+        self._groups = groups
+        self._rows = sum(lengths)
+        self._seed = seed
+        self._parts = lru_cache(maxsize=1)(self._parts_of)
+        # Stretches at least as long as the longest unit: middles lie closer, so none is empty.
+        self.batches = max(1, min(-(-self._rows // size), self._rows // max(lengths)))
+
+    def rows(self, number: int) -> list[int]:
+        """The rows of batch `number`, from 0; those of a unit one after another."""
+        epoch, place = divmod(number, self.batches)
+        return self._parts(epoch)[place]
+
+    def _parts_of(self, epoch: int) -> list[list[int]]:
+        parts: list[list[int]] = [[] for _ in range(self.batches)]
+        start = 0
+        for unit in shuffled(self._groups, (self._seed, epoch)):
+            twice_middle = 2 * start + len(unit)
+            parts[twice_middle * self.batches // (2 * self._rows)] += unit
+            start += len(unit)
+        return parts
+
+
+def shuffled(groups: Sequence[Sequence[Unit]], seed: Sequence[int]) -> list[Unit]:
+    """The units of all groups, groups in a random order and the units of each in one, too."""
+    random = np.random.default_rng(seed)
+    order = [groups[k] for k in random.permutation(len(groups))]
+    return [group[k] for group in order for k in random.permutation(len(group))]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
@@ -12,12 +15,32 @@ from torch import Tensor, nn
 
 from beholder.errors import ConfigError
 from beholder.rewards import Reward
+from beholder.rewards._precision import is_logit
 from beholder.rewards._towers import Features
 from beholder.types import Scores
 
-Trains = Literal["head", "last_blocks", "lora", "all"]
-"""head: all but the towers. last_blocks: also the last blocks of each tower. lora: also low-rank
-updates of the towers' linear layers (Hu et al., 2022), merged into them at the end. all: all."""
+Trains = Literal["head", "last_blocks", "fix_rate", "lora", "all"]
+"""head: all but the towers. last_blocks: also the last blocks of each tower. fix_rate: all but the
+first share of each tower's blocks, as ImageReward. lora: also low-rank updates of the towers'
+linear layers (Hu et al., 2022), merged into them at the end. all: all."""
+
+TowerName = Literal["picture", "text"]
+Blocks = int | Mapping[TowerName, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowRank:
+    """Low-rank updates W + alpha / rank B A of linear layers (Hu et al., 2022).
+
+    Attributes:
+        rank: of each update.
+        alpha: its factor times the rank; 0 is as the rank.
+        towers: whose layers are updated.
+    """
+
+    rank: int = 16
+    alpha: int = 0
+    towers: Sequence[TowerName] = ("picture", "text")
 
 
 @runtime_checkable
@@ -43,16 +66,17 @@ class FeatureReward(Protocol):
 class TowerReward(Protocol):
     """A reward that names its towers, where no states before the head would tell them."""
 
-    def tower_modules(self) -> tuple[nn.Module, nn.Module]:
-        """The picture tower and the text tower."""
+    def tower_modules(self) -> tuple[nn.Module, ...]:
+        """The picture tower and the text tower, if there is one."""
 
 
 def freeze(
     reward: Reward,
     train: Trains,
     *,
-    last_blocks: int,
-    lora_rank: int,
+    last_blocks: Blocks = 4,
+    fix_rate: float = 0.7,
+    lora: LowRank = LowRank(),
     frozen: Sequence[str] = (),
 ) -> list[str]:
     """Let only the weights that `train` means learn, but for the `frozen` parts; gives their names.
@@ -66,12 +90,16 @@ def freeze(
     own = own.difference(*(weights_in(reward, part) for part in frozen))
     if train != "all":
         towers = tower_weights(reward)
-        chosen = own - set().union(*towers)
+        inside = set().union(*towers)
+        chosen = own - inside
         if train == "last_blocks":
             chosen |= own & _last_blocks(reward, towers, last_blocks)
+        if train == "fix_rate":
+            chosen |= (own & inside) - _first_blocks(reward, towers, fix_rate)
         if train == "lora":
-            add_lora(reward, own & set().union(*towers), lora_rank)
+            add_lora(reward, own & _chosen(towers, lora.towers), lora)
             chosen |= {name for name, _ in reward.named_parameters() if "lora_" in name}
+        _refuse_scale_alone(chosen, reward)
         own = chosen
     for name, weight in reward.named_parameters():
         weight.requires_grad_(name in own)
@@ -106,10 +134,11 @@ def tower_weights(reward: Reward) -> tuple[set[str], ...]:
         return tuple({name for name, weight in named if weight in part} for part in parts)
     if not isinstance(reward, FeatureReward):
         raise ConfigError(
-            f"reward {reward.card.name} does not tell towers from a head; use train='all'"
+            f"reward {reward.card.name} does not tell towers from a head; use train='all', and "
+            "neither tower_rate, layer_decay nor checkpoint_activations"
         )
     name_of = {id(weight): name for name, weight in reward.named_parameters()}
-    with torch.enable_grad():
+    with _all_learning(reward):
         pixels = reward.preprocess(torch.zeros(1, 3, 64, 64, device=reward.device))
         states = (reward.image_backbone(pixels), reward.text_backbone(["a"]))
     image, text = (
@@ -118,7 +147,34 @@ def tower_weights(reward: Reward) -> tuple[set[str], ...]:
     return image, text
 
 
-def add_lora(reward: nn.Module, towers: Iterable[str], rank: int) -> None:
+def tower_blocks(reward: nn.Module, tower: set[str]) -> list[str]:
+    """Names of a tower's blocks in order: the list of layers that holds most of its weights.
+
+    `tower` are names of weights, as `tower_weights` gives them now; [] if it has no such list.
+    """
+    stacks: list[tuple[int, list[str]]] = []
+    for name, module in reward.named_modules():
+        if isinstance(module, (nn.ModuleList, nn.Sequential)):
+            weights = {f"{name}.{weight}" for weight, _ in module.named_parameters()}
+            blocks = [f"{name}.{k}" for k, _ in module.named_children()]
+            if len(blocks) > 1 and weights and weights <= tower:
+                stacks.append((len(weights), blocks))
+    return max(stacks, key=lambda stack: stack[0], default=(0, []))[1]
+
+
+def tower_depths(reward: Reward) -> dict[str, int]:
+    """How far below the head each weight of a tower lies, in blocks.
+
+    1 is the tower's last block, n its first; what is used before that has n + 1, what is used after
+    the last block 0. Raises ConfigError if the reward has no towers.
+    """
+    towers = tower_weights(reward)
+    seen = _one_pass(reward, towers)
+    depths = [_depths(reward, tower, seen) for tower in towers]
+    return {name: depth for one in reversed(depths) for name, depth in one.items()}
+
+
+def add_lora(reward: nn.Module, towers: Iterable[str], lora: LowRank) -> None:
     """Wrap every linear layer of the towers, and queries, keys and values of torch's attention.
 
     Raises ConfigError if there is none.
@@ -136,7 +192,10 @@ def add_lora(reward: nn.Module, towers: Iterable[str], rank: int) -> None:
     if not linear | fused:
         raise ConfigError("the towers have no linear layers for train='lora'; use last_blocks")
     config = LoraConfig(
-        r=rank, lora_alpha=rank, target_modules=sorted(linear), target_parameters=sorted(fused)
+        r=lora.rank,
+        lora_alpha=lora.alpha or lora.rank,
+        target_modules=sorted(linear),
+        target_parameters=sorted(fused),
     )
     inject_adapter_in_model(config, reward)
 
@@ -185,25 +244,126 @@ def _leaves(states: Iterable[Tensor]) -> set[int]:
     return found
 
 
-def _last_blocks(reward: nn.Module, towers: Iterable[set[str]], count: int) -> set[str]:
-    chosen: set[str] = set()
+def _refuse_scale_alone(chosen: Collection[str], reward: Reward) -> None:
+    if chosen and all(is_logit(name) for name in chosen):
+        raise ConfigError(
+            f"nothing but the logit scale of {reward.card.name} would train, which changes no "
+            "order; use train='last_blocks', 'lora' or 'all'"
+        )
+
+
+@contextmanager
+def _all_learning(reward: nn.Module) -> Iterator[None]:
+    """Gradients reach every weight inside, and no state is taken from a cache."""
+    before = {weight: weight.requires_grad for weight in reward.parameters()}
+    for weight in before:
+        weight.requires_grad_(weight.is_floating_point())
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for weight, was in before.items():
+            weight.requires_grad_(was)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """How one picture went through a reward.
+
+    Attributes:
+        order: when each module first ran, counted from 0.
+        before: of each tower's first block, ids of the weights that its input depends on.
+    """
+
+    order: Mapping[str, int]
+    before: Mapping[str, set[int]]
+
+
+def _one_pass(reward: Reward, towers: Iterable[set[str]]) -> _Pass:
+    order: dict[str, int] = {}
+    inputs: dict[str, list[Tensor]] = {}
     for tower in towers:
-        blocks = _blocks(reward, tower)
-        if len(blocks) < count:
+        inputs |= {block: [] for block in tower_blocks(reward, tower)[:1]}
+    hooks = [
+        module.register_forward_pre_hook(partial(_note, order, inputs, name), with_kwargs=True)
+        for name, module in reward.named_modules()
+    ]
+    try:
+        with _all_learning(reward):
+            pixels = reward.preprocess(torch.zeros(1, 3, 64, 64, device=reward.device))
+            reward.score_prepared(pixels, ["a"])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return _Pass(order, {block: _leaves(given) for block, given in inputs.items()})
+
+
+def _note(
+    order: dict[str, int],
+    inputs: Mapping[str, list[Tensor]],
+    name: str,
+    _: nn.Module,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> None:
+    if name not in order and name in inputs:
+        inputs[name].extend(x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
+    order.setdefault(name, len(order))
+
+
+def _depths(reward: nn.Module, tower: set[str], seen: _Pass) -> dict[str, int]:
+    blocks = tower_blocks(reward, tower)
+    depths = {
+        f"{name}.{weight}": len(blocks) - k
+        for k, name in enumerate(blocks)
+        for weight, _ in reward.get_submodule(name).named_parameters()
+    }
+    before = set().union(*(seen.before[block] for block in blocks[:1]))
+    for name in tower - set(depths):
+        is_before = id(reward.get_parameter(name)) in before
+        depths[name] = len(blocks) + 1 if is_before else 0
+    return depths
+
+
+def _first_blocks(reward: Reward, towers: Sequence[set[str]], rate: float) -> set[str]:
+    """What ImageReward's `fix_rate` freezes: of n blocks the first int(n rate) and what they need.
+
+    With them go all weights used before, and the first one that the next block uses: the published
+    loop over the weights ends one too late (Xu et al., 2023).
+    """
+    seen = _one_pass(reward, towers)
+    fixed: set[str] = set()
+    for tower in towers:
+        blocks = tower_blocks(reward, tower)
+        count = int(len(blocks) * rate)
+        depths = _depths(reward, tower, seen)
+        fixed |= {name for name, depth in depths.items() if depth > len(blocks) - count}
+        fixed |= {_first_weight(reward, block, seen) for block in blocks[count : count + 1]}
+    return fixed
+
+
+def _first_weight(reward: nn.Module, block: str, seen: _Pass) -> str:
+    names = [f"{block}.{name}" for name, _ in reward.get_submodule(block).named_parameters()]
+    return min(names, key=lambda name: seen.order.get(name.rpartition(".")[0], len(seen.order)))
+
+
+def _last_blocks(reward: nn.Module, towers: Sequence[set[str]], last: Blocks) -> set[str]:
+    chosen: set[str] = set()
+    for tower, which in zip(towers, _names(towers), strict=True):
+        blocks = tower_blocks(reward, tower)
+        count = last if isinstance(last, int) else last.get(which, 0)
+        if tower and len(blocks) < count:
             raise ConfigError(f"last_blocks is {count}, but a tower has {len(blocks)} blocks")
-        chosen |= set().union(*blocks[len(blocks) - count :])
+        for block in blocks[len(blocks) - count :]:
+            chosen |= {f"{block}.{n}" for n, _ in reward.get_submodule(block).named_parameters()}
     return chosen
 
 
-def _blocks(reward: nn.Module, tower: set[str]) -> list[set[str]]:
-    """The weights of each block of a tower: the list of layers that holds most of its weights."""
-    stacks = []
-    for name, module in reward.named_modules():
-        if isinstance(module, (nn.ModuleList, nn.Sequential)):
-            blocks = [
-                {f"{name}.{k}.{weight}" for weight, _ in block.named_parameters()}
-                for k, block in module.named_children()
-            ]
-            if len(blocks) > 1 and set().union(*blocks) <= tower:
-                stacks.append(blocks)
-    return max(stacks, key=lambda blocks: sum(map(len, blocks)), default=[])
+def _chosen(towers: Sequence[set[str]], which: Sequence[TowerName]) -> set[str]:
+    named = zip(towers, _names(towers), strict=True)
+    return {name for tower, kind in named if kind in which for name in tower}
+
+
+def _names(towers: Sequence[set[str]]) -> list[TowerName]:
+    """The picture tower comes first; all others read texts."""
+    return ["picture" if k == 0 else "text" for k in range(len(towers))]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from beholder.errors import ConfigError
+from beholder.training.shares import clip_gradients, full, is_sharded, like
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Schedule = Literal["cosine", "linear", "constant"]
@@ -138,18 +139,23 @@ class Learner:
         """Add the loss's gradient; fp16 losses are scaled, so that small gradients survive."""
         self._scaler.scale(loss).backward()
 
-    def update(self, step: int) -> float:
-        """Clip the gradients, take an optimizer step and clear them; gives their norm."""
+    def clip(self) -> float:
+        """Cut the gradients' norm; gives what it was, not finite where a gradient is not."""
+        self._scaler.unscale_(self._optimizer)
+        return clip_gradients(self.weights.values(), self._config.clip_norm)
+
+    def update(self, step: int) -> None:
+        """Take an optimizer step by the gradients, which `clip` cut, and clear them.
+
+        With fp16 a gradient that is not finite moves nothing and halves the scale of the loss.
+        """
         rate = self.rate(step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        self._scaler.unscale_(self._optimizer)
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), self._config.clip_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
         self._follow(step)
-        return norm.item()
 
     def rate(self, step: int) -> float:
         """The learning rate of a step counted from 0."""
@@ -168,14 +174,17 @@ class Learner:
     def snapshot(self) -> dict[str, Tensor]:
         """Copies, on the CPU, of the weights as they are now and of the buffers."""
         now = self.weights | self._buffers
-        return {k: v.detach().cpu().clone() for k, v in now.items()}
+        return {k: full(v.detach()).cpu().clone() for k, v in now.items()}
 
     def finish(self) -> None:
         """Leave the best weights in the module; without evaluations their average, if there is."""
         _assign(self.weights | self._buffers, self.best or self._average)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it by name, for a checkpoint."""
+    def tensors(self, *, keep: bool = True) -> dict[str, Tensor]:
+        """All of it by name, for a checkpoint, on the CPU what was in shards.
+
+        Every process has to ask; those that do not `keep` it get nothing.
+        """
         parts: dict[str, Mapping[str, Tensor]] = {
             "weights": self.weights,
             "buffers": self._buffers,
@@ -183,7 +192,9 @@ class Learner:
             "best": self.best,
             "optimizer": self._moments(),
         }
-        return {f"{part}/{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
+        named = {f"{part}/{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
+        whole = ((k, full(v.detach()).cpu() if is_sharded(v) else v) for k, v in named.items())
+        return {k: v for k, v in whole if keep}
 
     def numbers(self) -> dict[str, float]:
         """The state of the fp16 loss scale, for a checkpoint."""
@@ -199,7 +210,7 @@ class Learner:
             name, _, kind = key.rpartition("/")
             weight = self.weights[name]
             # AdamW counts steps on the CPU
-            place = value if kind == "step" else value.to(weight.device)
+            place = value if kind == "step" else like(value, weight)
             self._optimizer.state[weight][kind] = place
         if numbers:
             self._scaler.load_state_dict(dict(numbers))
@@ -220,12 +231,14 @@ def weight_groups(
 ) -> list[dict[str, object]]:
     """AdamW's groups: matrices with decay; vectors (norms, biases) and numbers without.
 
-    Each is divided by the share of the learning rate, which the group tells.
+    Each is divided by the share of the learning rate, which the group tells, and into what is whole
+    and what is in shards.
     """
-    groups: dict[tuple[float, float], list[Tensor]] = {}
+    groups: dict[tuple[float, float, bool], list[Tensor]] = {}
     for name, weight in sorted(weights.items(), key=lambda item: item[1].ndim < 2):
-        groups.setdefault((decay if weight.ndim >= 2 else 0.0, rate_of(name)), []).append(weight)
-    return [{"params": g, "weight_decay": d, "share": s} for (d, s), g in groups.items()]
+        key = (decay if weight.ndim >= 2 else 0.0, rate_of(name), is_sharded(weight))
+        groups.setdefault(key, []).append(weight)
+    return [{"params": g, "weight_decay": d, "share": s} for (d, s, _), g in groups.items()]
 
 
 def learning_mode(module: nn.Module) -> None:
@@ -244,7 +257,7 @@ def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @torch.no_grad()
 def _assign(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     for name, value in values.items():
-        targets[name].copy_(value)
+        targets[name].copy_(value if is_sharded(value) else like(value, targets[name]))
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,9 +20,14 @@ from torch import Tensor, nn
 
 from beholder.errors import BeholderError, ConfigError
 from beholder.training.checkpoints import Checkpoint, read_newest, write_checkpoint
+from beholder.training.diagnosis import Diagnosis
+from beholder.training.finiteness import cause_in
 from beholder.training.journal import Journal
 from beholder.training.learner import FitConfig, Learner, RateOf, learning_mode, one_rate
 from beholder.training.processes import Processes
+from beholder.training.resuming import begun, shared
+from beholder.training.sharding import Shards
+from beholder.training.shares import share_gradients
 
 _LOG = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
@@ -63,6 +70,7 @@ class Task(Generic[Batch]):
             data, the same names on each; None trains without.
         objective: what to maximise in these metrics; later numbers decide where earlier ones tie.
         evaluated: called by the main process with the step once an evaluation is in the journal.
+        diagnosis: told by the main process of each step and evaluation; says what ails the run.
     """
 
     step: Callable[[Batch], tuple[Tensor, Logs]]
@@ -72,6 +80,7 @@ class Task(Generic[Batch]):
         metrics.values()
     )
     evaluated: Callable[[int], None] = lambda step: None
+    diagnosis: Diagnosis | None = None
 
 
 def fit(
@@ -87,14 +96,18 @@ def fit(
     The folder gets `checkpoints/`, `metrics.jsonl` and `tensorboard/`. A run that was interrupted
     goes on from its newest whole checkpoint and ends with the same weights, to the bit, as one that
     was not. Several processes, as `accelerate launch` or `torchrun` start them, do what one would
-    do with as many times the accumulation. `rate_of` gives the share of the learning rate by which
-    a weight of that name learns. The caller's random state is left as it was.
+    do with as many times the accumulation, also where a run goes on with another number of them:
+    a step keeps its batches, and a batch its random numbers. Where accelerate was told to use FSDP,
+    the towers of a reward are held in shards. `rate_of` gives the share of the learning rate by
+    which a weight of that name learns. The caller's random state is left as it was.
 
     A run of one process that fails, or is told to stop, keeps what its last whole step gave.
 
     Raises:
-        ConfigError: if everything is frozen or the device lacks the precision.
-        BeholderError: if the loss is not finite, or the memory does not suffice.
+        ConfigError: if everything is frozen, the device lacks the precision, or the processes
+            cannot share the batches of a step that the run was begun with.
+        BeholderError: if a loss, a gradient or what decides which weights are best is not finite,
+            or the memory does not suffice.
     """
     processes = processes or Processes()
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,8 +116,7 @@ def fit(
     devices = [processes.device] if processes.device.type == "cuda" else []
     with torch.random.fork_rng(devices), run.resumed(), run.kept():
         run.train()
-    run.learner.finish()
-    module.eval()
+    run.finish()
     return run.progress
 
 
@@ -144,6 +156,8 @@ class _Run(Generic[Batch]):
         self._processes = processes
         self._precision = precision
         self._journal: Journal | None = None
+        self._begun = begun(None, config, processes.count)
+        self._shards = Shards(module, processes, precision)
         self.learner = Learner(module, config, precision, rate_of)
         self.progress = Progress()
         self._saved_step = 0
@@ -155,10 +169,13 @@ class _Run(Generic[Batch]):
         checkpoint = read_newest(self._folder / "checkpoints")
         if checkpoint is not None:
             self._take_up(checkpoint)
+        if self._task.diagnosis is not None:
+            self._task.diagnosis.watch(self.learner.weights)
         if not self._processes.is_main:
             yield
             return
-        with closing(Journal(self._folder, self.progress.step)) as self._journal:
+        counts = -1 if checkpoint is None else self.progress.step  # what a start left goes
+        with closing(Journal(self._folder, counts)) as self._journal:
             yield
 
     @contextmanager
@@ -187,6 +204,7 @@ class _Run(Generic[Batch]):
             logs = self._learn(batches)
             progress.step += 1
             self._is_whole = True
+            self._tell(logs)
             if self._is_due(config.log_every_steps):
                 self._write({**self._mean(logs), "time/step_seconds": time.perf_counter() - began})
             self._evaluate_if_due()
@@ -196,10 +214,20 @@ class _Run(Generic[Batch]):
             bar.update()
         bar.close()
 
+    def finish(self) -> None:
+        """Leave the best weights in the module, whole and in eval mode."""
+        self.learner.finish()
+        self._shards.undo()
+        self._module.eval()
+
     def _batches(self) -> Iterator[Batch]:
-        processes = self._processes.count
-        done = self.progress.step * self._config.accumulation * processes
-        return self._task.batches(done + self._processes.rank, processes)
+        return self._task.batches(self._number(0), self._processes.count)
+
+    def _number(self, part: int) -> int:
+        """The number, among all batches of the run, of a part of this process's next step."""
+        count = self._processes.count
+        parts = self.progress.step * self._config.accumulation + part
+        return parts * count + self._processes.rank
 
     def _bar(self) -> Any:
         from tqdm import tqdm  # noqa: PLC0415
@@ -213,31 +241,54 @@ class _Run(Generic[Batch]):
         return step % every == 0 or step == self._config.steps
 
     def _learn(self, batches: Iterator[Batch]) -> dict[str, float]:
-        """One optimizer step; random numbers in it depend on seed, step and process alone."""
-        step, rank = self.progress.step, self._processes.rank
-        torch.manual_seed(step_seed(self._config.seed, step, rank))
+        """One optimizer step."""
+        step = self.progress.step
         learning_mode(self._module)
-        parts = [self._backward(next(batches)) for _ in range(self._config.accumulation)]
+        parts = [self._backward(k, batches) for k in range(self._config.accumulation)]
         logs = {key: float(sum(part[key] for part in parts)) / len(parts) for key in parts[0]}
-        if not math.isfinite(logs["train/loss"]):
-            raise BeholderError(
-                f"the loss is {logs['train/loss']} at step {step}; lower the learning rate, "
-                "clip_norm or use precision=fp32, and start in a new folder"
-            )
+        if not self._processes.all(math.isfinite(logs["train/loss"])):
+            raise self._failure(f"the loss is {logs['train/loss']}")
         share_gradients(self._processes, list(self.learner.weights.values()))
+        norm = self.learner.clip()
+        if not math.isfinite(norm) and self._precision != "fp16":
+            raise self._failure(f"the norm of the gradient is {norm}")
         self._is_whole = False
-        norm = self.learner.update(step)
+        self.learner.update(step)
         return {
             **logs,
             "train/gradient_norm": norm,
             "train/learning_rate": self.learner.rate(step),
         }
 
-    def _backward(self, batch: Batch) -> Logs:
+    def _backward(self, part: int, batches: Iterator[Batch]) -> Logs:
+        """Random numbers depend on the seed and the batch's number alone."""
+        torch.manual_seed(batch_seed(self._config.seed, self._number(part)))
+        batch = next(batches)
         with self._autocast():
             loss, logs = self._task.step(batch)
         self.learner.backward(loss / self._config.accumulation)
         return {"train/loss": loss.detach(), **logs}
+
+    def _failure(self, what: str) -> BeholderError:
+        """The error of a step that is not finite, with the cause: its batches are done again."""
+        cause = ""
+        for part, batch in enumerate(islice(self._batches(), self._config.accumulation)):
+            cause = cause or cause_in(
+                self._module, batch, partial(self._loss, part, batch), again=not self._shards
+            )
+        why = cause or "no cause is found here; see what the other processes say"
+        return BeholderError(
+            f"{what} at step {self.progress.step}: {why}. Then start in a new folder"
+        )
+
+    def _loss(self, part: int, batch: Batch) -> Tensor:
+        torch.manual_seed(batch_seed(self._config.seed, self._number(part)))
+        with self._autocast():
+            return self._task.step(batch)[0]
+
+    def _tell(self, logs: Mapping[str, float]) -> None:
+        if self._task.diagnosis is not None and self._processes.is_main:
+            self._task.diagnosis.step(self.progress.step, logs)
 
     def _evaluate_if_due(self) -> None:
         """Evaluate at this step unless that was done before a stop."""
@@ -254,17 +305,25 @@ class _Run(Generic[Batch]):
         if self._task.evaluate is None:
             return
         self._module.eval()
-        with self.learner.averaged():
+        with self.learner.averaged(), self._shards.gathered():
             with self._autocast():
                 sums = self._task.evaluate(self._processes.rank, self._processes.count)
-            metrics = self._ratios(sums)
+            metrics, counts = self._ratios(sums)
             self._judge(metrics)
         self._write(metrics)
+        if self._task.diagnosis is not None and self._processes.is_main:
+            self._task.diagnosis.evaluated(self.progress.step, metrics, counts)
         if self._processes.is_main:
             self._task.evaluated(self.progress.step)
 
     def _judge(self, metrics: Mapping[str, float]) -> None:
         progress, value = self.progress, self._task.objective(metrics)
+        if any(map(math.isnan, value)):
+            lacking = ", ".join(name for name, number in metrics.items() if math.isnan(number))
+            raise BeholderError(
+                f"the evaluation at step {progress.step} decides nothing: {lacking or 'it'} is not "
+                "a number; look for scores that are not finite, or data without answers"
+            )
         if progress.best is None or value > progress.best:
             progress.best, progress.best_step, progress.stale = value, progress.step, 0
             progress.metrics = metrics
@@ -275,22 +334,30 @@ class _Run(Generic[Batch]):
 
     def _mean(self, values: Mapping[str, float]) -> dict[str, float]:
         """Mean over the processes."""
-        return self._ratios({key: (value, 1.0) for key, value in values.items()})
+        return self._ratios({key: (value, 1.0) for key, value in values.items()})[0]
 
-    def _ratios(self, sums: Sums) -> dict[str, float]:
-        """Sum / count of each metric over all processes."""
+    def _ratios(self, sums: Sums) -> tuple[dict[str, float], dict[str, float]]:
+        """Sum / count of each metric over all processes, and the count."""
         table = torch.tensor([sums[key] for key in sums], dtype=torch.float64)
         table = self._processes.sum(table)
-        return dict(zip(sums, (table[:, 0] / table[:, 1]).tolist(), strict=True))
+        ratios, counts = (table[:, 0] / table[:, 1]).tolist(), table[:, 1].tolist()
+        return dict(zip(sums, ratios, strict=True)), dict(zip(sums, counts, strict=True))
 
     def _write(self, values: Mapping[str, float]) -> None:
         if self._journal is not None:
             self._journal.write(self.progress.step, values)
 
     def _save(self) -> None:
-        state = {"progress": asdict(self.progress), "scale": self.learner.numbers()}
-        checkpoint = Checkpoint(self.progress.step, self.learner.tensors(), state)
+        tensors = self.learner.tensors(keep=self._processes.is_main)
         if self._processes.is_main:
+            found = {} if self._task.diagnosis is None else self._task.diagnosis.state()
+            state = {
+                "progress": asdict(self.progress),
+                "scale": self.learner.numbers(),
+                "begun": asdict(self._begun),
+                "found": found,
+            }
+            checkpoint = Checkpoint(self.progress.step, tensors, state)
             keep = self._config.keep_checkpoints
             write_checkpoint(self._folder / "checkpoints", checkpoint, keep=keep)
         self._saved_step = self.progress.step
@@ -304,6 +371,10 @@ class _Run(Generic[Batch]):
 
     def _take_up(self, checkpoint: Checkpoint) -> None:
         state = cast("dict[str, Any]", checkpoint.state)
+        self._begun = begun(checkpoint, self._config, self._processes.count)
+        self._config = shared(self._config, self._begun, self._processes.count)
+        if self._task.diagnosis is not None:
+            self._task.diagnosis.restore(state["found"])
         self.learner.restore(checkpoint.tensors, state["scale"])
         best = state["progress"].pop("best")
         self.progress = Progress(best=None if best is None else tuple(best), **state["progress"])
@@ -314,20 +385,6 @@ class _Run(Generic[Batch]):
         return autocast(self._precision, self._processes.device)
 
 
-def step_seed(seed: int, step: int, rank: int) -> int:
-    """Seed of one step of one process: 64 well-mixed bits."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
-
-
-def share_gradients(processes: Processes, weights: list[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over the processes.
-
-    A weight that only some processes used has zeros from the others; one that none used has none.
-    """
-    if processes.count == 1:
-        return
-    used = processes.sum(torch.tensor([float(w.grad is not None) for w in weights]))
-    for weight, is_used in zip(weights, used.tolist(), strict=True):
-        if is_used:
-            own = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            weight.grad = processes.mean(own)
+def batch_seed(seed: int, number: int) -> int:
+    """Seed of what is random in one batch: 64 well-mixed bits."""
+    return int(np.random.SeedSequence([seed, number, 0]).generate_state(1, np.uint64)[0])

@@ -1,113 +1,231 @@
-"""Train a reward on preferences: `train_reward(RewardTraining(...))` gives a run folder."""
+"""Train a reward on judgements: `train_reward(RewardTraining(...))` gives a run folder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from beholder.annotation.records.dataset import read_preferences
 from beholder.errors import ConfigError
 from beholder.rewards import Reward
-from beholder.training.data import divide, pictures_of
+from beholder.training.feature_parts import Stored
 from beholder.training.features import PictureFeatures, TextFeatures
-from beholder.training.learner import require
+from beholder.training.freezing import FeatureReward
+from beholder.training.learner import FitConfig, require
+from beholder.training.lessons import Lessons, Plan
 from beholder.training.loop import autocast, chosen_precision, fit
+from beholder.training.mixing import Balance, Source, check_sources
+from beholder.training.objectives import LossConfig, build_objective
 from beholder.training.pictures import Survey, unreadable
-from beholder.training.preference import preference_task
+from beholder.training.preference import Mix, PairLessons
 from beholder.training.processes import Processes
-from beholder.training.run import RunConfig, note_inputs, own_folder, save, tell_dropped, trainee
+from beholder.training.prompts import PromptWeights
+from beholder.training.rated import Rated, read_rated
+from beholder.training.rating import RatingLessons
+from beholder.training.resuming import going_on
+from beholder.training.run import (
+    RunConfig,
+    note_inputs,
+    own_folder,
+    rate_of,
+    save,
+    tell_dropped,
+    trainee,
+)
 from beholder.training.run_folder import suggestion
 from beholder.training.scorers import FeatureScorer, PixelScorer, Scorer
+from beholder.training.splits import Leaks
 from beholder.types import Preference
 
 _PLACES = ("run", "feature_cache")
+_PREFERENCES = "preferences"
+_NEW_WEIGHTS = {"config", "towers", "backbone"}  # options that leave a head, or all, to chance
+Judgements = Sequence[Preference] | Sequence[Rated] | Mapping[str, Sequence[Preference]]
+"""Pairs, ratings where the configuration learns these, or with `mix` pairs by the set's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardTraining(RunConfig):
-    """How a reward is trained on preferences; what `RunConfig` asks, and these.
+    """How a reward is trained on judgements; what `RunConfig` asks, and these.
 
     Attributes:
         preferences: folder that `annotation.dataset.write_preferences` wrote; so is `evaluation`.
+        mix: in place of it several such folders by a name of theirs, each with its share.
+        balance: how much is seen of sets without a share: "size", as they have pairs, or "equal".
+        ratings: in place of pairs, numbers of single pictures: a folder of feedback, or a manifest
+            (.csv, .tsv, .jsonl, .parquet) with a picture, its prompt if it has one, and a column
+            named as each aspect, on any scale; so is `evaluation`. Needs loss.name=regression.
+        loss: what is learned; see `LossConfig`. Those that learn rankings find them in pairs that
+            share their key and prompt.
         aspect_weights: aspect -> weight of an answer to it; 1 where not given, 0 leaves it out.
-        pairs_per_batch: pairs in one batch of one process.
+        prompt_weights: "none" counts each judgement once, "inverse" each prompt.
+        leaks: "refuse", "drop" or "allow" judgements to learn from whose prompt, in any case and
+            spacing, or picture stands among those to judge by.
+        pairs_per_batch: pairs, or ratings, in one batch of one process.
+        epochs: passes over what is learned from, in place of `fit.steps`; 0 leaves it to these.
         cache_features: keep what frozen towers give instead of computing it each time.
         feature_cache: folder for it, which several runs may share; "" is inside the run folder.
+        feature_dtype: how it is kept; "fp32" to the bit, "fp16" in half the space.
     """
 
-    preferences: str = "preferences"
+    preferences: str = _PREFERENCES
+    mix: Mapping[str, Source] = field(default_factory=dict)
+    balance: Balance = "size"
+    ratings: str = ""
+    loss: LossConfig = field(default_factory=LossConfig)
     aspect_weights: Mapping[str, float] = field(default_factory=dict)
+    prompt_weights: PromptWeights = "none"
+    leaks: Leaks = "refuse"
     pairs_per_batch: int = 32
+    epochs: float = 0.0
     cache_features: bool = True
     feature_cache: str = ""
+    feature_dtype: Stored = "fp16"
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
         require("pairs_per_batch", self.pairs_per_batch, above=0)
+        require("epochs", self.epochs, least=0)
         for aspect, weight in self.aspect_weights.items():
             require(f"aspect_weights.{aspect}", weight, least=0)
+        check_sources(self.mix, self.balance)
+        self._refuse_two_sources()
+
+    def _refuse_two_sources(self) -> None:
+        given = {
+            "preferences": self.preferences != _PREFERENCES,
+            "mix": bool(self.mix),
+            "ratings": bool(self.ratings),
+        }
+        if sum(given.values()) > 1:
+            named = " and ".join(name for name, is_given in given.items() if is_given)
+            raise ConfigError(f"{named} are given, but a reward learns from one of them")
+        if (self.loss.name == "regression") != bool(self.ratings):
+            raise ConfigError(
+                f"loss.name is {self.loss.name!r} and ratings is {self.ratings!r}; ratings are "
+                "learned by the loss regression, and pairs by any other"
+            )
 
 
 def train_reward(
     config: RewardTraining,
-    preferences: Sequence[Preference] | None = None,
-    evaluation: Sequence[Preference] | None = None,
+    judgements: Judgements | None = None,
+    evaluation: Sequence[Preference] | Sequence[Rated] | None = None,
 ) -> Path:
     """Train a reward and give its run folder, which `beholder.load` reads as the trained reward.
 
     The folder holds config.yaml, inputs.yaml (hashes), versions.json, metrics.jsonl, tensorboard/,
-    checkpoints/, dropped.json (pairs that could not be used, each with its reason), summary.json,
-    and config.json with model.safetensors: the best weights. A run that was interrupted goes on
-    when it is started again with the same configuration.
+    checkpoints/, dropped.json (judgements that could not be used, each with its reason),
+    summary.json, and config.json with model.safetensors: the best weights. A run that was
+    interrupted goes on when it is started again with the same configuration.
 
     Args:
         config: how.
-        preferences: pairs in place of the folder in `config`.
-        evaluation: the same for those to judge by.
+        judgements: in place of what `config` names: pairs; with `mix` pairs by the name of their
+            set; with `ratings` ratings.
+        evaluation: the same, pairs or ratings, for those to judge by.
 
     Raises:
         ConfigError: if the folder holds another run, or the reward cannot train as asked.
-        DataError: if no pair is left to learn from, or the pictures change meanwhile.
+        DataError: if no judgement is left to learn from, some leak, or the pictures change
+            meanwhile.
     """
-    if preferences is None:
-        preferences = read_preferences(Path(config.preferences))
+    if judgements is None:
+        judgements = read_judgements(config)
     if evaluation is None and config.evaluation:
-        evaluation = read_preferences(Path(config.evaluation))
+        read = read_rated if config.ratings else read_preferences
+        evaluation = read(Path(config.evaluation))
     processes = Processes(cpu=config.device == "cpu")
     with own_folder(asdict(config), processes, _PLACES) as folder:
-        _train(config, preferences, evaluation, processes)
+        _train(config, folder, judgements, evaluation, processes)
     return folder
+
+
+def read_judgements(config: RewardTraining) -> Judgements:
+    """What a configuration names to learn from; DataError if a folder or file is not such."""
+    if config.ratings:
+        return read_rated(config.ratings)
+    if config.mix:
+        return {name: read_preferences(Path(s.preferences)) for name, s in config.mix.items()}
+    return read_preferences(Path(config.preferences))
 
 
 def _train(
     config: RewardTraining,
-    preferences: Sequence[Preference],
-    evaluation: Sequence[Preference] | None,
+    folder: Path,
+    judgements: Judgements,
+    evaluation: Sequence[Preference] | Sequence[Rated] | None,
     processes: Processes,
 ) -> None:
-    folder = Path(config.run)
     reward, start, towers = trainee(config)
+    lessons = _lessons(config, reward, judgements, evaluation)
     if processes.is_main:
-        hashes = {"preferences": _hash(preferences), "evaluation": _hash(evaluation or ())}
-        note_inputs(folder, {"weights": start, **hashes})
+        note_inputs(folder, {"weights": start, **lessons.hashes()})
     weights = aspect_weights(reward, config.aspect_weights)
-    scorer, faults = _scorer(
-        config, reward.to(processes.device), towers, [*preferences, *(evaluation or ())], processes
-    )
-    share, seed = config.held_out_share, config.fit.seed
-    sides = divide(preferences, evaluation, list(weights), faults, share=share, seed=seed)
+    reward.to(processes.device)
+    objective = build_objective(config.loss, reward)
+    scorer, faults = _scorer(config, reward, towers, lessons.pictures(), processes)
+    sides = lessons.sides(list(weights), faults, objective)
     if processes.is_main:
-        tell_dropped(folder, sides.dropped, "pairs")
-    task = preference_task(scorer, sides, weights, config.pairs_per_batch, seed)
-    progress = fit(task, reward, config.fit, folder, processes)
+        tell_dropped(folder, sides.dropped, lessons.what)
+    task = lessons.task(scorer, objective, sides, weights, processes)
+    plan = fit_plan(config, folder, len(sides.training), processes.count)
+    progress = fit(task, reward, plan, folder, processes, rate_of(config, reward))
     if processes.is_main:
-        save(config, reward, progress, sides, "pairs")
+        findings = task.diagnosis.findings if task.diagnosis else ()
+        save(config, reward, progress, sides, lessons.what, findings)
     processes.wait()
+
+
+def fit_plan(config: RewardTraining, folder: Path, learned: int, processes: int) -> FitConfig:
+    """How to fit, with the steps that `epochs` of so many judgements come to."""
+    if not config.epochs:
+        return config.fit
+    # those of a run that began on another number of processes
+    accumulation = going_on(folder, config.fit, processes).accumulation
+    batches = config.epochs * learned / config.pairs_per_batch
+    return replace(config.fit, steps=max(1, round(batches / (accumulation * processes))))
+
+
+def _lessons(
+    config: RewardTraining,
+    reward: Reward,
+    judgements: Judgements,
+    evaluation: Sequence[Preference] | Sequence[Rated] | None,
+) -> Lessons[Any]:
+    plan = Plan(
+        batch=config.pairs_per_batch,
+        seed=config.fit.seed,
+        held_out_share=config.held_out_share,
+        leaks=config.leaks,
+        prompt_weights=config.prompt_weights,
+        to_trained=begins_trained(config, reward),
+    )
+    if config.ratings:
+        rated = cast("Sequence[Rated]", judgements)
+        others = cast("Sequence[Rated] | None", evaluation)
+        return RatingLessons(rated, others, plan, needs_prompt=reward.card.needs_prompt)
+    sets = judgements if isinstance(judgements, Mapping) else {"": judgements}
+    if config.mix and sets.keys() != config.mix.keys():
+        raise ConfigError(
+            f"mix names {', '.join(config.mix)}, but pairs were given of {', '.join(sets)}"
+        )
+    return PairLessons(
+        cast("Mapping[str, Sequence[Preference]]", sets),
+        cast("Sequence[Preference] | None", evaluation),
+        plan,
+        Mix(sources=config.mix, balance=config.balance) if config.mix else None,
+    )
+
+
+def begins_trained(config: RewardTraining, reward: Reward) -> bool:
+    """Whether a reward's weights were taught judgements before this run."""
+    if "weights" in config.options or "/" in config.reward or Path(config.reward).is_dir():
+        return True
+    return bool(reward.card.weights) and not _NEW_WEIGHTS & config.options.keys()
 
 
 def aspect_weights(reward: Reward, given: Mapping[str, float]) -> dict[str, float]:
@@ -132,22 +250,17 @@ def _scorer(
     config: RewardTraining,
     reward: Reward,
     towers: set[str],
-    preferences: Sequence[Preference],
+    pictures: Sequence[str],
     processes: Processes,
 ) -> tuple[Scorer[Any], Survey]:
     """How batches are scored, and which pictures cannot be read."""
-    pictures, share = pictures_of(preferences), (processes.rank, processes.count)
-    if not (towers and config.cache_features):
+    share = (processes.rank, processes.count)
+    if not (towers and config.cache_features and isinstance(reward, FeatureReward)):
         return PixelScorer(reward), processes.union(unreadable(pictures, *share))
     precision = chosen_precision(config.fit.precision, processes.device)
     compute = partial(autocast, precision, processes.device)
     folder = Path(config.feature_cache or Path(config.run) / "features")
     reward.eval()
-    kept = PictureFeatures(reward, folder, towers, compute, precision)
+    kept = PictureFeatures(reward, folder, towers, compute, precision, config.feature_dtype)
     faults = processes.union(kept.survey(pictures, *share))
     return FeatureScorer(reward, kept, TextFeatures(reward, compute)), faults
-
-
-def _hash(preferences: Sequence[Preference]) -> str:
-    rows = [asdict(preference) for preference in preferences]
-    return sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

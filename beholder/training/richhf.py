@@ -17,12 +17,20 @@ from beholder.training.checkpoints import sha256
 from beholder.training.feedback import calibrate_words, feedback_task
 from beholder.training.feedback_data import FeedbackStream, HeldOut, divide_feedback
 from beholder.training.feedback_store import FeedbackStore, prepare
-from beholder.training.freezing import Trains, tower_weights
-from beholder.training.learner import RateOf, one_rate, require
+from beholder.training.freezing import Trains
+from beholder.training.learner import require
 from beholder.training.loop import fit
 from beholder.training.processes import Processes
 from beholder.training.richhf_loss import RichHFLoss
-from beholder.training.run import RunConfig, note_inputs, own_folder, save, tell_dropped, trainee
+from beholder.training.run import (
+    RunConfig,
+    note_inputs,
+    own_folder,
+    rate_of,
+    save,
+    tell_dropped,
+    trainee,
+)
 from beholder.types import Feedback
 
 Given = Sequence[Feedback] | Path
@@ -36,7 +44,6 @@ class RichHFTraining(RunConfig):
         feedback: folder that `annotation.joining.feedback.write_feedback` wrote; so is
             `evaluation`.
         pictures_per_batch: pictures in one batch of one process.
-        tower_rate: share of the learning rate by which weights inside the towers learn.
         loss: what is learned, and how it is weighed.
         augmentation: how pictures and their maps are moved.
     """
@@ -46,14 +53,12 @@ class RichHFTraining(RunConfig):
     reward: str = "richhf"
     train: Trains = "all"
     pictures_per_batch: int = 32
-    tower_rate: float = 1.0
     loss: RichHFLoss = field(default_factory=RichHFLoss)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
-        for name in ("pictures_per_batch", "tower_rate"):
-            require(name, getattr(self, name), above=0)
+        require("pictures_per_batch", self.pictures_per_batch, above=0)
 
 
 def train_richhf(
@@ -107,7 +112,7 @@ def _train(
     stream = FeedbackStream(store, sides.training, size, config.augmentation, seed)
     held_out = HeldOut(other or store, sides.held_out, size) if sides.held_out else None
     task = feedback_task(reward.to(processes.device), stream, held_out, config.loss)
-    progress = fit(task, reward, config.fit, folder, processes, _rates(reward, config.tower_rate))
+    progress = fit(task, reward, config.fit, folder, processes, rate_of(config, reward))
     if processes.is_main:
         if held_out is not None:
             calibrate_words(reward, held_out)
@@ -130,13 +135,6 @@ def _store(given: Given, folder: Path, reward: RichHF, processes: Processes) -> 
         prepare(records, folder, reward, reward.map_side)
     processes.wait()
     return FeedbackStore(folder)
-
-
-def _rates(reward: RichHF, tower_rate: float) -> RateOf:
-    if tower_rate == 1:
-        return one_rate
-    towers = set().union(*tower_weights(reward))
-    return lambda name: tower_rate if name in towers else 1.0
 
 
 def _hash(given: Given) -> str:

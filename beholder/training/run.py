@@ -11,20 +11,27 @@ from typing import Any, Literal
 
 import torch
 
+from beholder.errors import ConfigError
 from beholder.rewards import Reward, load
-from beholder.training.data import Dropped, Judged, Sides, counts
+from beholder.training.checkpointing import checkpoint_towers, plain_blocks
+from beholder.training.data import Dropped, Sides, counts
 from beholder.training.features import weights_hash
 from beholder.training.freezing import (
+    Blocks,
+    LowRank,
+    TowerName,
     Trains,
     are_towers_frozen,
     freeze,
     merge_lora,
     summary,
+    tower_depths,
     tower_weights,
 )
-from beholder.training.learner import FitConfig, require
+from beholder.training.learner import FitConfig, RateOf, one_rate, require
 from beholder.training.loop import Progress
 from beholder.training.processes import Processes
+from beholder.training.prompts import Judged
 from beholder.training.run_folder import (
     claim,
     sole_user,
@@ -46,9 +53,19 @@ class RunConfig:
         run: folder for everything that comes out.
         reward: what `beholder.load` takes: a name, folder, hub repository or "module:Class".
         options: further arguments of `beholder.load`, such as `weights` or `config`.
-        train: "head", "last_blocks", "lora" or "all".
-        last_blocks: blocks of each tower that train with "last_blocks".
+        train: "head", "last_blocks", "fix_rate", "lora" or "all".
+        last_blocks: blocks of each tower that train with "last_blocks"; {picture: n, text: m} names
+            them apart, and a tower that is left out keeps all of its blocks frozen.
+        fix_rate: share of each tower's blocks that stay frozen with "fix_rate", rounded down; with
+            them what comes before, and the first weight of the next block, as in ImageReward.
         lora_rank: of the updates that train with "lora".
+        lora_alpha: their factor times the rank; 0 is as the rank, a factor of 1.
+        lora_towers: the towers that they update.
+        layer_decay: the i-th block from a tower's top learns at this to the power i of the rate,
+            what comes before the blocks as if it were one more (Bao et al., 2022).
+        tower_rate: share of the learning rate by which weights inside the towers learn.
+        checkpoint_activations: compute what tower blocks give anew in the backward pass, which
+            needs less memory and more time.
         frozen: parts that stay as they are all the same, such as "joint.text".
         held_out_share: share of the prompts held out; 0 trains without evaluation.
         device: "auto" is the GPU if there is one.
@@ -61,17 +78,29 @@ class RunConfig:
     reward: str = "mps"
     options: Mapping[str, Any] = field(default_factory=dict)
     train: Trains = "head"
-    last_blocks: int = 4
+    last_blocks: Blocks = 4
+    fix_rate: float = 0.7
     lora_rank: int = 16
+    lora_alpha: int = 0
+    lora_towers: tuple[TowerName, ...] = ("picture", "text")
+    layer_decay: float = 1.0
+    tower_rate: float = 1.0
+    checkpoint_activations: bool = False
     frozen: tuple[str, ...] = ()
     held_out_share: float = 0.1
     device: Literal["auto", "cpu"] = "auto"
     fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
-        for name in ("last_blocks", "lora_rank"):
+        _check_blocks(self.last_blocks)
+        for name in ("lora_rank", "tower_rate"):
             require(name, getattr(self, name), above=0)
+        require("lora_alpha", self.lora_alpha, least=0)
+        require("fix_rate", self.fix_rate, above=0, below=1)
+        require("layer_decay", self.layer_decay, above=0, most=1)
         require("held_out_share", self.held_out_share, least=0, below=1)
+        if not self.lora_towers:
+            raise ConfigError("lora_towers names no tower; give picture, text or both")
 
 
 @contextmanager
@@ -109,11 +138,27 @@ def trainee(config: RunConfig) -> tuple[Reward, str, set[str]]:
             reward,
             config.train,
             last_blocks=config.last_blocks,
-            lora_rank=config.lora_rank,
+            fix_rate=config.fix_rate,
+            lora=LowRank(rank=config.lora_rank, alpha=config.lora_alpha, towers=config.lora_towers),
             frozen=config.frozen,
         )
+        if config.checkpoint_activations:
+            checkpoint_towers(reward)
     _LOG.info("%s", summary(names, reward))
     return reward, start, towers
+
+
+def rate_of(config: RunConfig, reward: Reward) -> RateOf:
+    """The share of the learning rate by which each weight of the reward learns.
+
+    1 outside the towers; inside tower_rate * layer_decay^i, i blocks below the tower's end.
+    Raises ConfigError if a share is asked of towers and the reward has none.
+    """
+    share, decay = config.tower_rate, config.layer_decay
+    if share == decay == 1:
+        return one_rate
+    depths = tower_depths(reward)
+    return lambda name: share * decay ** depths[name] if name in depths else 1.0
 
 
 def note_inputs(folder: Path, hashes: Mapping[str, str]) -> None:
@@ -133,10 +178,19 @@ def tell_dropped(folder: Path, dropped: Sequence[Dropped], what: str) -> None:
 
 
 def save(
-    config: RunConfig, reward: Reward, progress: Progress, sides: Sides[Judged], what: str
+    config: RunConfig,
+    reward: Reward,
+    progress: Progress,
+    sides: Sides[Judged],
+    what: str,
+    warnings: Sequence[str] = (),
 ) -> None:
-    """Write the trained reward, and `summary.json`, which counts `what` was learned from."""
+    """Write the trained reward, and `summary.json`.
+
+    It counts `what` was learned from and lists the `warnings` that training gave.
+    """
     folder = Path(config.run)
+    plain_blocks(reward)
     if config.train == "lora":
         merge_lora(reward)
     reward.cpu().save_pretrained(folder)
@@ -148,5 +202,15 @@ def save(
         "metrics": dict(progress.metrics or {}),
         what: {"training": len(sides.training), "held_out": len(sides.held_out)},
         "dropped": counts(sides.dropped),
+        "warnings": list(warnings),
+        **sides.told,
     }
     write_json(folder / "summary.json", told)
+
+
+def _check_blocks(given: Blocks) -> None:
+    counts = {"last_blocks": given} if isinstance(given, int) else dict(given)
+    for name, count in counts.items():
+        require(name if isinstance(given, int) else f"last_blocks.{name}", count, least=1)
+    if not counts:
+        raise ConfigError("last_blocks names no tower; give a number, or picture, text or both")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
 from beholder.rewards import Reward
-from beholder.rewards._towers import Features
+from beholder.rewards._towers import Embeddings, Features
 from beholder.training.data import Batch
 from beholder.training.features import PictureFeatures, TextFeatures
 from beholder.training.freezing import FeatureReward
@@ -21,6 +22,14 @@ from beholder.types import Scores
 
 Loaded = TypeVar("Loaded")
 Item = TypeVar("Item")
+
+
+@runtime_checkable
+class EmbeddingReward(FeatureReward, Protocol):
+    """A reward that compares a picture and its prompt in a space that both share."""
+
+    def embeddings(self, images: Features, texts: Features) -> Embeddings:
+        """Where backbone states lie in that space, a row each."""
 
 
 class Scorer(ABC, Generic[Loaded]):
@@ -34,9 +43,17 @@ class Scorer(ABC, Generic[Loaded]):
     def score(self, batch: Batch, loaded: Loaded) -> Scores:
         """Scores of the batch's rows, with gradient."""
 
+    @abstractmethod
+    def embed(self, batch: Batch, loaded: Loaded) -> tuple[Scores, Embeddings]:
+        """The same of an `EmbeddingReward`, and the embeddings that they come from, a row each."""
+
 
 class PixelScorer(Scorer[list[Tensor]]):
-    """Decodes pictures and runs the whole reward; each picture goes through its tower once."""
+    """Decodes pictures and runs the whole reward.
+
+    Each distinct picture goes through its tower once, and so does each distinct prompt where the
+    reward encodes it apart from the picture.
+    """
 
     def __init__(self, reward: Reward) -> None:
         self._reward = reward
@@ -47,13 +64,21 @@ class PixelScorer(Scorer[list[Tensor]]):
 
     @override
     def score(self, batch: Batch, loaded: list[Tensor]) -> Scores:
+        encoded = self._reward.encode(self._prepared(loaded))
+        rows = batch.picture_rows.to(self._reward.device)
+        shown = encoded.rows(rows) if isinstance(encoded, Features) else encoded[rows]
+        return self._reward.score_encoded(shown, batch.texts)
+
+    @override
+    def embed(self, batch: Batch, loaded: list[Tensor]) -> tuple[Scores, Embeddings]:
+        reward = cast("EmbeddingReward", self._reward)
+        images = reward.image_backbone(self._prepared(loaded)).rows(batch.picture_rows)
+        texts = reward.text_backbone(batch.texts)
+        return reward.score_features(images, texts), reward.embeddings(images, texts)
+
+    def _prepared(self, pictures: list[Tensor]) -> Float[Tensor, "b 3 s t"]:
         reward, device = self._reward, self._reward.device
-        pixels = torch.cat([reward.preprocess(picture[None].to(device)) for picture in loaded])
-        rows = batch.picture_rows.to(device)
-        if isinstance(reward, FeatureReward):
-            images = reward.image_backbone(pixels).rows(rows)
-            return reward.score_features(images, reward.text_backbone(batch.texts))
-        return reward.score_prepared(pixels[rows], batch.texts)
+        return torch.cat([reward.preprocess(picture[None].to(device)) for picture in pictures])
 
 
 class FeatureScorer(Scorer[Features]):
@@ -72,9 +97,20 @@ class FeatureScorer(Scorer[Features]):
 
     @override
     def score(self, batch: Batch, loaded: Features) -> Scores:
-        images = loaded.to(self._device).rows(batch.picture_rows)
-        texts = self._texts.of(batch.prompts).rows(batch.prompt_rows)
+        images, texts = self._rows(batch, loaded)
         return self._reward.score_features(images, texts, self._conditions)
+
+    @override
+    def embed(self, batch: Batch, loaded: Features) -> tuple[Scores, Embeddings]:
+        reward = cast("EmbeddingReward", self._reward)
+        images, texts = self._rows(batch, loaded)
+        scores = reward.score_features(images, texts, self._conditions)
+        return scores, reward.embeddings(images, texts)
+
+    def _rows(self, batch: Batch, loaded: Features) -> tuple[Features, Features]:
+        """Picture and text states of each row."""
+        images = loaded.to(self._device).rows(batch.picture_rows)
+        return images, self._texts.of(batch.prompts).rows(batch.prompt_rows)
 
 
 def one_ahead(items: Iterator[Item]) -> Iterator[Item]:

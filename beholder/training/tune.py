@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from beholder.training.algorithms._base import Algorithm, Studio, TuneConfig
 from beholder.training.loop import Logs, Progress, Sums, Task, fit
 from beholder.training.pipeline import Driver
 from beholder.training.processes import Processes
+from beholder.training.resuming import going_on
 from beholder.training.run import own_folder
 from beholder.training.run_folder import claim, write_json, write_versions
 
@@ -86,6 +87,7 @@ def tune(config: TuneConfig, given: Given | None = None) -> Path:
 
 
 def _tune(config: TuneConfig, given: Given, folder: Path, processes: Processes) -> None:
+    config = replace(config, fit=going_on(folder, config.fit, processes.count))
     kind = algorithm_class(config.algorithm)
     signal, held_out = _signals(config, given, processes)
     if kind.needs_gradient and not signal.reward.card.differentiable:

@@ -131,7 +131,16 @@ def test_a_bad_override_is_refused(tmp_path: Path, override: str, message: str) 
 def test_every_preset_is_a_valid_training(tmp_path: Path) -> None:
     rich = {name for name in presets() if name.startswith("richhf_")}
     loaded = {name: load_config(name, [], RewardTraining) for name in {*presets()} - rich}
-    assert sorted(loaded) == ["mps_vit_b_32_lora", "mps_vit_h_14", "tiny_cpu"]
+    assert sorted(loaded) == [
+        "aesthetic_head",
+        "hps_v2",
+        "imagereward",
+        "mps_vit_b_32_lora",
+        "mps_vit_h_14",
+        "pickscore",
+        "siglip2_head",
+        "tiny_cpu",
+    ]
     assert loaded["tiny_cpu"].fit.learning_rate == 3e-3
     big = loaded["mps_vit_h_14"]
     assert big.pairs_per_batch * big.fit.accumulation == 128

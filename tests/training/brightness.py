@@ -27,15 +27,16 @@ def tiny_mps(**options: Any) -> MPS:
 def pictures(
     folder: Path, prompts: int, each: int, seed: int = 0
 ) -> dict[str, list[tuple[str, int]]]:
-    """For each prompt, picture files with their brightness."""
+    """For each prompt, which differs by seed, picture files with their brightness."""
     random = np.random.default_rng(seed)
     made: dict[str, list[tuple[str, int]]] = {}
     for p in range(prompts):
+        prompt = f"prompt number {p}" + (f" of seed {seed}" if seed else "")
         for k, grey in enumerate(random.choice(np.arange(20, 236), each, replace=False)):
             path = folder / f"{seed}-{p}-{k}.png"
             noise = random.integers(-15, 16, (32, 32, 3))
             Image.fromarray((grey + noise).astype(np.uint8)).save(path)
-            made.setdefault(f"prompt number {p}", []).append((str(path), int(grey)))
+            made.setdefault(prompt, []).append((str(path), int(grey)))
     return made
 
 

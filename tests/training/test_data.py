@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations, islice
 
 import pytest
@@ -7,13 +8,10 @@ from beholder.errors import DataError
 from beholder.training.data import (
     Dropped,
     PairStream,
-    Sides,
     counts,
-    divide,
     in_order,
     make_batch,
     pictures_of,
-    split_by_prompt,
     usable,
 )
 from beholder.types import Preference
@@ -31,6 +29,11 @@ def many(prompts: int, pictures: int = 4) -> list[Preference]:
         for p in range(prompts)
         for i, j in combinations(range(pictures), 2)
     ]
+
+
+def asked(questions: int, pictures: int = 4) -> list[Preference]:
+    """Whole rankings: the pictures of a question are named in their order."""
+    return [replace(p, key=p.prompt) for p in many(questions, pictures)]
 
 
 def keys(stream: PairStream, number: int) -> set[tuple[str, str]]:
@@ -93,6 +96,80 @@ def test_pairs_of_a_prompt_stay_together_but_leave_room_for_another() -> None:
     assert len(stream.batch(0).pictures) == 8  # 12 pairs would be 24 pictures apart
 
 
+def test_rankings_are_made_of_the_pairs_where_they_are_asked_for() -> None:
+    stream = PairStream(asked(3), ["overall"], 6, seed=0, ranked=True)
+    batch = stream.batch(0)
+    assert batch.rankings["overall"].ranks.tolist() == [[1, 2, 3, 4]]
+    assert batch.rankings["overall"].rows.tolist() == [batch.picture_rows.tolist()]
+    assert len(batch.edges["overall"]) == 6
+    assert PairStream(asked(3), ["overall"], 6, seed=0).batch(0).rankings == {}
+
+
+@pytest.mark.parametrize("pairs", [1, 5, 6, 7, 13, 100])
+def test_no_ranking_is_ever_torn_and_an_epoch_has_each_once(pairs: int) -> None:
+    stream = PairStream(asked(7), ["overall"], pairs, seed=0, ranked=True)
+    for epoch in range(3):
+        numbers = range(epoch * stream.batches_per_epoch, (epoch + 1) * stream.batches_per_epoch)
+        batches = [stream.batch(n) for n in numbers]
+        found = [ranks for b in batches for ranks in b.rankings["overall"].ranks.tolist()]
+        assert found == [[1, 2, 3, 4]] * 7
+        assert sorted({p for b in batches for p in b.pictures}) == sorted(pictures_of(asked(7)))
+
+
+def test_a_batch_of_rankings_has_the_pairs_asked_for_give_or_take_a_question() -> None:
+    stream = PairStream(asked(40), ["overall"], 20, seed=0, ranked=True)
+    sizes = [len(stream.batch(n).edges["overall"]) for n in range(stream.batches_per_epoch)]
+    assert sum(sizes) == 240
+    assert 14 <= min(sizes) <= max(sizes) <= 26
+
+
+def test_a_question_that_is_no_ranking_does_not_swell_the_batches() -> None:
+    same_key = [replace(p, key="k", prompt="x") for p in many(50)]
+    stream = PairStream(same_key, ["overall"], 10, seed=0, ranked=True)
+    assert {len(stream.batch(n).edges["overall"]) for n in range(30)} == {10}
+    assert [len(b.edges["overall"]) for b in in_order(same_key, ["overall"], 100, ranked=True)] == [
+        100,
+        100,
+        100,
+    ]
+
+
+def test_held_out_rankings_stay_whole_even_if_they_fill_more_than_a_batch() -> None:
+    batches = in_order(asked(3), ["overall"], 4, ranked=True)
+    assert [b.rankings["overall"].ranks.tolist() for b in batches] == [[[1, 2, 3, 4]]] * 3
+
+
+def test_weights_follow_their_pairs_into_every_order() -> None:
+    pairs = many(6)
+    weights = [float(k) for k in range(len(pairs))]
+    stream = PairStream(pairs, ["overall"], 5, seed=3, weights=weights)
+    place = {(p.first, p.second): weight for p, weight in zip(pairs, weights, strict=True)}
+    for number in range(stream.batches_per_epoch):
+        batch = stream.batch(number)
+        edges = batch.edges["overall"]
+        assert edges.weight is not None
+        shown = [batch.pictures[k] for k in batch.picture_rows.tolist()]
+        for (i, j), weight in zip(edges.pairs.tolist(), edges.weight.tolist(), strict=True):
+            assert place[shown[i], shown[j]] == weight
+    assert make_batch(pairs, ["overall"]).edges["overall"].weight is None
+
+
+def test_an_aspect_that_some_pairs_lack_keeps_the_weights_of_the_others() -> None:
+    pairs = [pair("x", "a", "b", detail=1.0), pair("x", "b", "c", overall=1.0)]
+    edges = make_batch(pairs, ["detail", "overall"], [2.0, 5.0]).edges
+    assert {a: e.weight.tolist() for a, e in edges.items() if e.weight is not None} == {
+        "detail": [2.0],
+        "overall": [5.0],
+    }
+
+
+def test_what_was_judged_moves_to_another_device_and_the_rest_stays() -> None:
+    batch = make_batch(asked(1), ["overall"], ranked=True).judged_on("meta")
+    assert batch.edges["overall"].pairs.is_meta
+    assert batch.rankings["overall"].rows.is_meta
+    assert not batch.picture_rows.is_meta
+
+
 def test_no_pair_at_all_is_refused() -> None:
     with pytest.raises(DataError, match="no pair"):
         PairStream([], ["overall"], 4, seed=0)
@@ -102,24 +179,6 @@ def test_evaluation_sees_every_pair_once_in_order() -> None:
     batches = in_order(many(3), ["overall"], 7)
     assert [len(b.edges["overall"]) for b in batches] == [7, 7, 4]
     assert [len(b.prompts) for b in batches] == [2, 2, 1]
-
-
-def test_whole_prompts_are_held_out() -> None:
-    train, held_out = split_by_prompt(many(10), 0.2, seed=0)
-    assert len(train) == 48
-    assert len(held_out) == 12
-    assert not {p.prompt for p in train} & {p.prompt for p in held_out}
-    backwards = split_by_prompt(many(10)[::-1], 0.2, seed=0)[1]
-    assert {p.key for p in backwards} == {p.key for p in held_out}
-
-
-def test_a_small_share_still_holds_one_prompt_out() -> None:
-    assert len(split_by_prompt(many(3), 0.01, seed=0)[1]) == 6
-
-
-def test_one_prompt_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="held_out_share=0"):
-        split_by_prompt(many(1), 0.1, seed=0)
 
 
 def test_what_cannot_be_learned_from_is_dropped_with_its_reason() -> None:
@@ -138,23 +197,6 @@ def test_what_cannot_be_learned_from_is_dropped_with_its_reason() -> None:
     assert codes == ["no-answer", "same-picture", "prompt", "truncated", "truncated"]
     assert dropped[3] == Dropped("x/b/broken", "truncated: it ends early")
     assert counts(dropped)["truncated"] == 2
-
-
-def test_sides_are_held_out_or_given_and_never_without_an_answer() -> None:
-    def sides(
-        rows: list[Preference], given: list[Preference] | None, share: float
-    ) -> Sides[Preference]:
-        return divide(rows, given, ["overall"], {}, share=share, seed=0)
-
-    own = sides([*many(5), pair("x", "a", "a")], None, 0.2)
-    assert (len(own.training), len(own.held_out), len(own.dropped)) == (24, 6, 1)
-    given = sides(many(2), [*many(1), pair("x", "a", "b", detail=1.0)], 0.2)
-    assert (len(given.training), len(given.held_out), len(given.dropped)) == (12, 6, 1)
-    assert sides(many(1), None, 0.0).held_out == []
-    with pytest.raises(DataError, match=r"no pair is left to learn from; dropped: .*same-picture"):
-        sides([pair("x", "a", "a")], None, 0.2)
-    with pytest.raises(DataError, match="not a tie"):
-        sides(many(2), [pair("x", "a", "b", overall=0.5)], 0.2)
 
 
 def test_pictures_are_distinct_and_sorted() -> None:

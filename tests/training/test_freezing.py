@@ -8,15 +8,20 @@ from beholder.errors import ConfigError
 from beholder.rewards import Reward
 from beholder.rewards.mps import MPS
 from beholder.training.freezing import (
+    LowRank,
     Trains,
     are_towers_frozen,
     freeze,
     merge_lora,
     summary,
+    tower_blocks,
+    tower_depths,
     tower_weights,
 )
 from beholder.training.learner import FitConfig, Learner
 from tests.rewards import tiny_towers
+from tests.rewards._blip.small import SIZES
+from tests.rewards.tinies import aesthetic, imagereward, pickscore, siglip
 
 KINDS: dict[str, dict[str, Any]] = {
     "clip": {"config": tiny_towers.CONFIG},
@@ -44,7 +49,7 @@ def mps(kind: str) -> MPS:
 
 
 def free(reward: Reward, train: Trains) -> list[str]:
-    return freeze(reward, train, last_blocks=1, lora_rank=2)
+    return freeze(reward, train, last_blocks=1, lora=LowRank(rank=2))
 
 
 def scores(reward: MPS) -> torch.Tensor:
@@ -89,7 +94,7 @@ def test_the_last_block_of_each_tower_joins_the_head() -> None:
 
 def test_more_blocks_than_there_are_are_refused() -> None:
     with pytest.raises(ConfigError, match="last_blocks is 3, but a tower has 2 blocks"):
-        freeze(mps("clip"), "last_blocks", last_blocks=3, lora_rank=1)
+        freeze(mps("clip"), "last_blocks", last_blocks=3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -123,7 +128,7 @@ def test_everything_trains_on_request_but_what_came_frozen() -> None:
 
 def test_a_reward_without_towers_has_no_head() -> None:
     with pytest.raises(ConfigError, match="tiny does not tell towers from a head"):
-        freeze(beholder.load("tiny"), "head", last_blocks=1, lora_rank=1)
+        freeze(beholder.load("tiny"), "head")
 
 
 def test_the_log_says_what_trains() -> None:
@@ -178,7 +183,7 @@ def test_low_rank_updates_of_richhf_survive_merging(variant: str) -> None:
 
 def test_a_frozen_part_stays_as_it_is() -> None:
     reward = beholder.load("richhf", size="tiny", heads={"words": True})
-    names = freeze(reward, "all", last_blocks=1, lora_rank=1, frozen=["joint.t5", "vision"])
+    names = freeze(reward, "all", frozen=["joint.t5", "vision"])
     parts = {name.partition(".")[0] for name in names}
     assert parts == {
         "visual_token_projection",
@@ -191,4 +196,177 @@ def test_a_frozen_part_stays_as_it_is() -> None:
 def test_a_part_that_is_not_there_cannot_be_frozen() -> None:
     reward = beholder.load("richhf", size="tiny")
     with pytest.raises(ConfigError, match="no part 'vit'; it has tokens"):
-        freeze(reward, "all", last_blocks=1, lora_rank=1, frozen=["vit"])
+        freeze(reward, "all", frozen=["vit"])
+
+
+def stays(reward: Reward) -> set[str]:
+    return {name for name, weight in reward.named_parameters() if not weight.requires_grad}
+
+
+def below(reward: Reward, *parts: str) -> set[str]:
+    return {n for n, _ in reward.named_parameters() if any(f"{p}." in f"{n}." for p in parts)}
+
+
+def test_fix_rate_freezes_what_imagereward_freezes() -> None:
+    """Of 24 and 12 layers 16 and 8, all embeddings, and one weight of the next layer."""
+    sizes = {
+        "vision": {**SIZES["vision"], "num_hidden_layers": 24},
+        "text": {**SIZES["text"], "num_hidden_layers": 12},
+    }
+    reward = imagereward.tiny(config={**imagereward.CONFIG, **sizes})
+    freeze(reward, "fix_rate", fix_rate=0.7)
+    vision = [f"blip.vision.encoder.layers.{k}" for k in range(16)]
+    text = [f"blip.text.encoder.layer.{k}" for k in range(8)]
+    assert stays(reward) == below(
+        reward, "blip.vision.embeddings", "blip.text.embeddings", *vision, *text
+    ) | {
+        "blip.vision.encoder.layers.16.layer_norm1.weight",  # norm1.weight of the published block
+        "blip.text.encoder.layer.8.attention.self.query.weight",
+    }
+
+
+def test_fix_rate_finds_what_each_tower_uses_before_its_blocks() -> None:
+    reward = mps("open_clip")
+    freeze(reward, "fix_rate", fix_rate=0.5)
+    model = "towers.model"
+    pictures = ("class_embedding", "positional_embedding", "conv1", "ln_pre")
+    assert stays(reward) == below(
+        reward,
+        *(f"{model}.visual.{name}" for name in (*pictures, "transformer.resblocks.0")),
+        *(f"{model}.{n}" for n in ("token_embedding", "positional_embedding")),
+        f"{model}.transformer.resblocks.0",
+    ) | {
+        f"{model}.visual.transformer.resblocks.1.ln_1.weight",
+        f"{model}.transformer.resblocks.1.ln_1.weight",
+    }
+
+
+def test_fix_rate_sees_a_last_block_that_computes_its_class_token_alone() -> None:
+    reward = pickscore.tiny()
+    freeze(reward, "fix_rate", fix_rate=0.5)
+    for layers in ("vision_model.encoder.layers", "text_model.encoder.layers"):
+        last = f"towers.model.{layers}.1"
+        assert stays(reward) & below(reward, last) == {f"{last}.layer_norm1.weight"}
+
+
+def test_a_rate_below_one_block_keeps_only_what_comes_before() -> None:
+    reward = mps("clip")
+    freeze(reward, "fix_rate", fix_rate=0.4)
+    layer = "towers.model.vision_model.encoder.layers.0"
+    assert stays(reward) & below(reward, layer) == {f"{layer}.layer_norm1.weight"}
+    assert below(reward, "towers.model.text_model.embeddings") < stays(reward)
+
+
+def test_each_tower_may_have_its_own_number_of_last_blocks() -> None:
+    reward = mps("clip")
+    names = set(freeze(reward, "last_blocks", last_blocks={"picture": 2}))
+    names -= set(free(mps("clip"), "head"))
+    assert names == below(reward, "towers.model.vision_model.encoder")
+    both = set(freeze(mps("clip"), "last_blocks", last_blocks={"picture": 2, "text": 1}))
+    text = "towers.model.text_model.encoder.layers.1"
+    assert both - names - set(free(mps("clip"), "head")) == below(reward, text)
+
+
+@pytest.mark.parametrize("kind", ["clip", "open_clip"])
+def test_low_rank_updates_of_one_tower_leave_the_other_alone(kind: str) -> None:
+    reward = mps(kind)
+    pictures, texts = tower_weights(reward)
+    names = freeze(reward, "lora", lora=LowRank(rank=2, towers=["text"]))
+    updated = {name.replace(".base_layer", "") for name in names if "lora_" in name}
+    assert updated
+    roots = {".".join(name.split(".")[:4]) for name in updated}
+    assert roots <= {".".join(name.split(".")[:4]) for name in texts}
+    assert not roots & {".".join(name.split(".")[:4]) for name in pictures}
+
+
+def test_alpha_over_rank_is_the_factor_of_an_update() -> None:
+    """With A and B all ones an update of rank r adds alpha / r * r = alpha to each weight."""
+    reward, name = mps("clip"), "towers.model.vision_model.encoder.layers.0.mlp.fc1"
+    before = reward.get_parameter(f"{name}.weight").detach().clone()
+    freeze(reward, "lora", lora=LowRank(rank=4, alpha=3))
+    with torch.no_grad():
+        for part, weight in reward.named_parameters():
+            if "lora_" in part:
+                weight.fill_(1)
+    merge_lora(reward)
+    moved = reward.get_parameter(f"{name}.weight") - before
+    torch.testing.assert_close(moved, torch.full_like(moved, 3.0))
+
+
+def test_depth_counts_blocks_from_the_top_of_each_tower() -> None:
+    depths = tower_depths(mps("clip"))
+    vision, text = "towers.model.vision_model", "towers.model.text_model"
+    by_hand = {
+        f"{vision}.post_layernorm.weight": 0,
+        f"{vision}.encoder.layers.1.mlp.fc1.bias": 1,
+        f"{vision}.encoder.layers.0.self_attn.q_proj.weight": 2,
+        f"{vision}.embeddings.class_embedding": 3,
+        f"{vision}.pre_layrnorm.bias": 3,
+        f"{text}.final_layer_norm.bias": 0,
+        f"{text}.encoder.layers.1.layer_norm2.weight": 1,
+        f"{text}.embeddings.position_embedding.weight": 3,
+    }
+    assert {name: depths[name] for name in by_hand} == by_hand
+    assert set(depths) == set().union(*tower_weights(mps("clip")))
+
+
+def test_depth_follows_use_and_not_the_order_of_definition() -> None:
+    """open_clip defines its text embeddings after the blocks, and the projection before them."""
+    depths = tower_depths(mps("open_clip"))
+    assert depths["towers.model.token_embedding.weight"] == 3
+    assert depths["towers.model.positional_embedding"] == 3
+    assert depths["towers.model.ln_final.weight"] == 0
+    pictures = tower_depths(aesthetic.tiny())
+    assert pictures["tower.visual.proj"] == 0
+    assert pictures["tower.visual.class_embedding"] == 3
+
+
+def test_depth_is_counted_in_each_stack_of_richhf() -> None:
+    depths = tower_depths(richhf(t5={"num_decoder_layers": 3}))
+    by_hand = {
+        "vision.vit.layers.0": 2,
+        "joint.t5.shared.weight": 3,
+        "joint.t5.encoder.block.1": 1,
+        "joint.t5.encoder.final_layer_norm.weight": 0,
+        "joint.t5.decoder.block.0": 3,
+    }
+    for part, depth in by_hand.items():
+        assert {d for name, d in depths.items() if f"{name}.".startswith(f"{part}.")} == {depth}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("train", ["head", "lora", "fix_rate"])
+def test_towers_are_found_whatever_is_frozen_or_wrapped(kind: str, train: Trains) -> None:
+    reward = mps(kind)
+    before = [tower_blocks(reward, tower) for tower in tower_weights(reward)]
+    weights = set().union(*tower_weights(reward))
+    free(reward, train)
+    trains = {name for name, weight in reward.named_parameters() if weight.requires_grad}
+    after = [tower_blocks(reward, tower) for tower in tower_weights(reward)]
+    assert after == before
+    assert all(len(blocks) >= 2 for blocks in after)
+    depths = tower_depths(reward)
+    plain = {name.replace(".base_layer", "") for name in depths if "lora_" not in name}
+    assert plain == weights
+    updates = {name for name in trains if "lora_" in name}
+    assert updates == {name for name in depths if "lora_" in name}
+    assert {depths[name] for name in updates} <= {1, 2}
+    assert {n for n, w in reward.named_parameters() if w.requires_grad} == trains
+
+
+@pytest.mark.parametrize("train", ["last_blocks", "fix_rate", "lora"])
+def test_a_reward_that_reads_no_text_has_one_tower(train: Trains) -> None:
+    reward = aesthetic.tiny()
+    pictures, texts = tower_weights(reward)
+    assert texts == set()
+    assert tower_blocks(reward, texts) == []
+    names = set(free(reward, train))
+    assert names & below(reward, "head")
+    assert names & (pictures | {name for name in names if "lora_" in name})
+
+
+def test_the_logit_scale_alone_is_nothing_to_learn() -> None:
+    part = "towers.model.text_model.head"  # all that the head of this SigLIP has beside its scale
+    with pytest.raises(ConfigError, match="nothing but the logit scale of siglip would train"):
+        freeze(siglip.tiny(), "head", frozen=[part])
+    assert set(free(siglip.tiny(), "head")) & {f"{part}.weight"}

@@ -22,7 +22,9 @@ def learner(module: nn.Module, **config: float) -> Learner:
 
 def step(it: Learner, module: nn.Module, number: int) -> float:
     it.backward(torch.stack([w.sum() for w in module.parameters() if w.requires_grad]).sum())
-    return it.update(number)
+    norm = it.clip()
+    it.update(number)
+    return norm
 
 
 def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
@@ -173,6 +175,7 @@ def test_betas_and_epsilon_are_adamws() -> None:
     learner = Learner(module, config, "fp32")
     torch.nn.init.zeros_(module.weight)
     learner.backward(3 * module.weight.sum())
+    learner.clip()
     learner.update(0)
     # without momentum a step is lr * g / (|g| + eps)
     assert module.weight.item() == pytest.approx(-0.1 * 3 / (3 + 1), rel=1e-6)

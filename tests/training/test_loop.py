@@ -1,7 +1,5 @@
 import json
 import math
-import multiprocessing
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,26 +15,12 @@ from beholder.errors import BeholderError, ConfigError
 from beholder.training.checkpoints import read_newest
 from beholder.training.journal import read_journal
 from beholder.training.learner import FitConfig
-from beholder.training.loop import Task, chosen_precision, fit, step_seed
+from beholder.training.loop import Task, batch_seed, chosen_precision, fit
 from beholder.training.processes import Processes
 from tests.training import line
+from tests.training.together import finish, free_port, start
 
 Weights = Mapping[str, Tensor]
-
-
-def start(function: object, *args: object) -> ForkServerProcess:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["tests.training.line", "accelerate", "torch.utils.tensorboard", "torch._dynamo"]
-    )
-    process = context.Process(target=function, args=args)  # type: ignore[arg-type]
-    process.start()
-    return process
-
-
-def finish(process: ForkServerProcess) -> None:
-    process.join(120)
-    assert process.exitcode == 0
 
 
 def newest_step(folder: Path) -> int:
@@ -94,13 +78,6 @@ def test_a_run_whose_newest_checkpoint_is_cut_goes_on_from_the_one_before(tmp_pa
     progress = line.run(tmp_path / "whole", again, checkpoint_every_steps=6, steps=20)
     assert progress.step == 20
     assert same(whole.state_dict(), again.state_dict())
-
-
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
-        return port
 
 
 def test_two_processes_do_what_one_does_with_twice_the_accumulation(tmp_path: Path) -> None:
@@ -238,6 +215,53 @@ def test_bf16_computes_in_bf16_and_keeps_float32_weights(tmp_path: Path) -> None
     assert module.weight.dtype == torch.float32
 
 
+def test_bf16_learns_what_fp32_learns(tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        folder = tmp_path / precision
+        line.run(folder, line.model(dropout=0), steps=60, learning_rate=0.03, precision=precision)
+        rows = read_journal(folder / "metrics.jsonl")
+        losses[precision] = [row["train/loss"] for row in rows if "train/loss" in row]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1, abs=0.02)
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"][-1] < losses["bf16"][0] / 10
+
+
+def test_the_average_is_what_is_evaluated_and_kept(tmp_path: Path) -> None:
+    """Of a weight that grows by 1 a step, averaged with decay 1/2 after (1 + t) / (10 + t)."""
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    seen: list[float] = []
+
+    def evaluate(rank: int, count: int) -> Mapping[str, tuple[float, float]]:
+        seen.append(module.weight.item())
+        return {"eval/size": (seen[-1], 1.0)}
+
+    task = Task(
+        lambda _: (-module.weight.sum(), {}), lambda start, stride: iter([0.0] * 9), evaluate
+    )
+    config = FitConfig(
+        steps=3,
+        learning_rate=1.0,
+        warmup_steps=0,
+        schedule="constant",
+        weight_decay=0,
+        ema_decay=0.5,
+        evaluate_every_steps=1,
+    )
+    fit(task, module, config, tmp_path, Processes(cpu=True))
+    average, expected = 0.0, [0.0]
+    for t, weight in enumerate([1.0, 2.0, 3.0]):
+        decay = min(0.5, (2 + t) / (11 + t))
+        average = decay * average + (1 - decay) * weight
+        expected.append(average)
+    assert seen == pytest.approx(expected, rel=1e-5)
+    assert module.weight.item() == pytest.approx(average, rel=1e-5)
+    newest = read_newest(tmp_path / "checkpoints")
+    assert newest is not None
+    assert newest.tensors["weights/weight"].item() == pytest.approx(3, rel=1e-5)
+
+
 def test_a_cpu_computes_in_fp32_unless_told_and_never_in_fp16() -> None:
     cpu = torch.device("cpu")
     assert chosen_precision("auto", cpu) == "fp32"
@@ -246,9 +270,8 @@ def test_a_cpu_computes_in_fp32_unless_told_and_never_in_fp16() -> None:
         chosen_precision("fp16", cpu)
 
 
-def test_seeds_differ_by_step_and_process() -> None:
-    seeds = {step_seed(s, k, r) for s in range(3) for k in range(3) for r in range(3)}
-    assert len(seeds) == 27
+def test_seeds_differ_by_batch_and_seed() -> None:
+    assert len({batch_seed(seed, number) for seed in range(3) for number in range(9)}) == 27
 
 
 def test_metrics_are_json(tmp_path: Path) -> None:

@@ -11,9 +11,16 @@ import beholder
 from beholder.annotation.records.dataset import write_preferences
 from beholder.errors import ConfigError, DataError
 from beholder.rewards import Reward
+from beholder.training.checkpoints import Checkpoint, write_checkpoint
 from beholder.training.journal import read_journal
 from beholder.training.learner import FitConfig
-from beholder.training.reward import RewardTraining, aspect_weights, train_reward
+from beholder.training.reward import (
+    RewardTraining,
+    aspect_weights,
+    begins_trained,
+    fit_plan,
+    train_reward,
+)
 from beholder.types import Preference
 from tests.rewards import tiny_towers
 from tests.training.brightness import FIT, MPS_OPTIONS, preferences
@@ -88,7 +95,8 @@ def test_kept_features_give_the_loss_of_features_computed_each_time(tmp_path: Pa
     pairs = preferences(tmp_path, prompts=6)
     losses = []
     for cache in (True, False):
-        given = config(tmp_path, run=str(tmp_path / str(cache)), cache_features=cache)
+        place = str(tmp_path / str(cache))
+        given = config(tmp_path, run=place, cache_features=cache, feature_dtype="fp32")
         run = train_reward(given, pairs)
         losses.append([row for row in read_journal(run / "metrics.jsonl") if "eval/loss" in row])
     for kept, computed in zip(*losses, strict=True):
@@ -205,3 +213,32 @@ def test_aspects_weigh_1_unless_told_and_must_be_scored() -> None:
 def test_a_share_of_everything_is_refused() -> None:
     with pytest.raises(ConfigError, match="held_out_share must be at least 0 and below 1"):
         RewardTraining(held_out_share=1.0)
+
+
+@pytest.mark.parametrize(
+    ("reward", "options", "trained"),
+    [
+        ("tiny", {}, False),
+        ("mps", MPS_OPTIONS, False),
+        ("mps", {**MPS_OPTIONS, "weights": "mine.safetensors"}, True),
+        ("user/trained", {}, True),
+    ],
+)
+def test_a_reward_that_was_taught_before_is_known_as_such(
+    reward: str, options: dict[str, Any], trained: bool
+) -> None:
+    own = beholder.load("tiny")
+    asked = RewardTraining(reward=reward, options=options)
+    assert begins_trained(asked, own) is trained
+
+
+def test_epochs_come_to_steps_also_of_a_run_that_goes_on_with_more_processes(
+    tmp_path: Path,
+) -> None:
+    asked = config(tmp_path, epochs=2.0, fit={"accumulation": 2})
+    plan = fit_plan(asked, tmp_path, learned=64, processes=1)
+    assert plan.steps == 2 * 64 / (8 * 2)
+    state = {"begun": {"processes": 2, "accumulation": 2}}
+    write_checkpoint(tmp_path / "checkpoints", Checkpoint(1, {}, state), keep=1)
+    for processes in (1, 2, 4):
+        assert fit_plan(asked, tmp_path, learned=64, processes=processes).steps == 4

@@ -19,7 +19,7 @@ from beholder.training.richhf import RichHFTraining, train_richhf
 from beholder.training.richhf_loss import RichHFLoss
 from beholder.types import RATED, Feedback
 from tests.training.spots import TINY, feedback
-from tests.training.test_loop import finish, free_port, start
+from tests.training.together import finish, free_port, start
 
 FIT: dict[str, Any] = {"learning_rate": 3e-3, "warmup_steps": 2, "evaluate_every_steps": 20}
 STILL = Augmentation(flip=0, crop=0)
@@ -42,13 +42,17 @@ def weights(run: Path) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("variant", "steps"), [("multi_head", 300), ("augmented", 400)])
-def test_32_pictures_are_learned_by_heart(tmp_path: Path, variant: str, steps: int) -> None:
-    records = feedback(tmp_path, 32)
+@pytest.mark.parametrize(
+    ("variant", "pictures", "steps"), [("multi_head", 32, 300), ("augmented", 12, 400)]
+)
+def test_pictures_are_learned_by_heart(
+    tmp_path: Path, variant: str, pictures: int, steps: int
+) -> None:
+    records = feedback(tmp_path, pictures)
     given = config(
         tmp_path,
         options={**TINY, "variant": variant, "t5": {"dropout_rate": 0.0}},
-        pictures_per_batch=32,
+        pictures_per_batch=pictures,
         augmentation=STILL,
         loss=RichHFLoss(pixels="kl", marked_pixels=5),
         fit={"steps": steps, "weight_decay": 0.0, "evaluate_every_steps": 100},

@@ -1,6 +1,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,18 +9,20 @@ import torch
 import beholder
 from beholder.errors import ConfigError
 from beholder.training.data import Dropped, Sides
-from beholder.training.learner import FitConfig
+from beholder.training.learner import FitConfig, one_rate
 from beholder.training.loop import Progress
 from beholder.training.processes import Processes
 from beholder.training.run import (
     RunConfig,
     note_inputs,
     own_folder,
+    rate_of,
     save,
     tell_dropped,
     trainee,
 )
 from beholder.types import Preference
+from tests.rewards import tiny_towers
 from tests.training.spots import TINY
 
 ALONE = Processes(cpu=True)
@@ -94,7 +97,8 @@ def test_the_saved_reward_loads_and_the_summary_counts(tmp_path: Path) -> None:
     pair = Preference(key="k", prompt="x", first="a", second="b", p_first={})
     progress = Progress(step=5, best_step=3, metrics={"eval/loss": 0.5})
     Path(given.run).mkdir()
-    save(given, reward, progress, Sides([pair, pair], [pair], []), "pairs")
+    sides = Sides([pair, pair], [pair], [], {"sources": {"mine": 3}})
+    save(given, reward, progress, sides, "pairs", ["the loss stands still"])
     loaded = beholder.load(given.run)
     assert loaded.state_dict().keys() == reward.state_dict().keys()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -105,7 +109,95 @@ def test_the_saved_reward_loads_and_the_summary_counts(tmp_path: Path) -> None:
         "metrics": {"eval/loss": 0.5},
         "pairs": {"training": 2, "held_out": 1},
         "dropped": {},
+        "warnings": ["the loss stands still"],
+        "sources": {"mine": 3},
     }
+
+
+CLIP: dict[str, Any] = {"config": tiny_towers.CONFIG}
+LAYERS = "towers.model.vision_model.encoder.layers"
+
+
+def shares(config: RunConfig) -> dict[str, float]:
+    reward, _, _ = trainee(config)
+    share = rate_of(config, reward)
+    return {name: share(name) for name, w in reward.named_parameters() if w.requires_grad}
+
+
+def test_every_weight_learns_at_one_rate_unless_asked_otherwise() -> None:
+    assert rate_of(RunConfig(), beholder.load("tiny")) is one_rate
+    with pytest.raises(ConfigError, match="neither tower_rate, layer_decay nor checkpoint_"):
+        rate_of(RunConfig(tower_rate=0.1), beholder.load("tiny"))
+
+
+def test_weights_learn_slower_the_further_they_are_from_the_head() -> None:
+    found = shares(RunConfig(options=CLIP, train="all", layer_decay=0.5, tower_rate=0.2))
+    by_hand = {
+        "cross_model.layers.0.0.fn.norm.weight": 1.0,
+        "towers.model.visual_projection.weight": 1.0,
+        "towers.model.logit_scale": 1.0,
+        "towers.model.vision_model.post_layernorm.weight": 0.2,
+        f"{LAYERS}.1.mlp.fc1.weight": 0.1,
+        f"{LAYERS}.0.mlp.fc1.weight": 0.05,
+        "towers.model.vision_model.embeddings.patch_embedding.weight": 0.025,
+    }
+    assert {name: found[name] for name in by_hand} == pytest.approx(by_hand)
+
+
+def test_updates_of_low_rank_learn_as_their_layers_do() -> None:
+    config = RunConfig(options=CLIP, train="lora", lora_rank=2, layer_decay=0.5)
+    found = {n: share for n, share in shares(config).items() if "lora_" in n and LAYERS in n}
+    assert {(name.split(".")[5], share) for name, share in found.items()} == {
+        ("0", 0.25),
+        ("1", 0.5),
+    }
+    assert set(shares(config).values()) == {1.0, 0.5, 0.25}
+
+
+def test_a_trainee_trains_as_its_configuration_says() -> None:
+    given = RunConfig(
+        options=CLIP, train="lora", lora_rank=2, lora_alpha=6, lora_towers=("picture",)
+    )
+    reward, _, _ = trainee(given)
+    assert not any("lora_" in n for n, _ in reward.named_parameters() if "text_model" in n)
+    layer: Any = reward.get_submodule(f"{LAYERS}.0.mlp.fc1")
+    assert layer.scaling == {"default": 3.0}
+    fixed, _, _ = trainee(RunConfig(options=CLIP, train="fix_rate", fix_rate=0.5))
+    assert not fixed.get_parameter(f"{LAYERS}.0.mlp.fc1.weight").requires_grad
+    assert fixed.get_parameter(f"{LAYERS}.1.mlp.fc1.weight").requires_grad
+    last, _, _ = trainee(RunConfig(options=CLIP, train="last_blocks", last_blocks={"text": 2}))
+    assert not last.get_parameter(f"{LAYERS}.1.mlp.fc1.weight").requires_grad
+
+
+def test_a_checkpointed_trainee_is_saved_as_any_other(tmp_path: Path) -> None:
+    given = RunConfig(
+        run=str(tmp_path), options=CLIP, train="lora", lora_rank=2, checkpoint_activations=True
+    )
+    reward, _, _ = trainee(given)
+    patched = [name for name, module in reward.named_modules() if "forward" in vars(module)]
+    assert sorted(patched) == ["towers.model.text_model.encoder.layers.0", f"{LAYERS}.0"]
+    save(given, reward, Progress(), Sides([], [], []), "pairs")
+    loaded = beholder.load(given.run)
+    plain = beholder.load("mps", **CLIP)
+    assert loaded.state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"last_blocks": 0}, "last_blocks must be at least 1, got 0"),
+        ({"last_blocks": {"text": 0}}, r"last_blocks\.text must be at least 1, got 0"),
+        ({"last_blocks": {}}, "last_blocks names no tower"),
+        ({"fix_rate": 1.0}, "fix_rate must be above 0 and below 1"),
+        ({"lora_alpha": -1}, "lora_alpha must be at least 0"),
+        ({"lora_towers": ()}, "lora_towers names no tower"),
+        ({"layer_decay": 1.1}, "layer_decay must be above 0 and at most 1"),
+        ({"tower_rate": 0.0}, "tower_rate must be above 0"),
+    ],
+)
+def test_training_that_no_reward_can_do_is_refused(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        RunConfig(**given)
 
 
 def test_numbers_out_of_range_are_refused() -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from beholder._page.curves import short
 from beholder._page.document import write_whole
-from beholder._page.wording import shorten, visible
+from beholder._page.places import without_places as without_places
+from beholder._page.wording import in_markdown, shorten, visible
 from beholder.errors import BeholderError, ConfigError
 from beholder.training._tuning.page import signed
 from beholder.training._tuning.record import DENOISING, HELD_OUT, LORA, REWARD, Record, read_record
@@ -39,7 +40,6 @@ MOST_LETTERS = 300
 """Of their prompts."""
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-_SECRETS = {"token", "use_auth_token"}
 _LIMITS = (
     "The gains are gains of learned rewards, which stand in for people and are not people. Look at "
     "pictures yourself, or ask annotators, before you call it better.",
@@ -104,24 +104,6 @@ def push_lora(folder: Path, repo: str, *, private: bool = True) -> str:
     return str(address)
 
 
-def without_places(value: Any) -> Any:
-    """A configuration whose paths on this machine are cut to their last name, without tokens."""
-    if isinstance(value, Mapping):
-        return {k: without_places(v) for k, v in value.items() if k not in _SECRETS}
-    if isinstance(value, (list, tuple)):
-        return [without_places(one) for one in value]
-    return _last_name(value) if isinstance(value, str) and _is_place(value) else value
-
-
-def _is_place(text: str) -> bool:
-    is_absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
-    return is_absolute or text.startswith(("~", "../", "..\\", "file:"))
-
-
-def _last_name(text: str) -> str:
-    return PureWindowsPath(text).name  # takes either kind of slash
-
-
 def _head(record: Record, base_model: str) -> dict[str, Any]:
     """What the hub reads: the licence is left to whoever publishes."""
     algorithm = str(record.option("algorithm"))
@@ -156,10 +138,10 @@ def _pictures(record: Record) -> list[Path]:
 
 
 def _body(record: Record, place: str) -> Iterator[str]:
-    yield f"# {_plain(title(record))}"
+    yield f"# {in_markdown(title(record))}"
     yield "<Gallery />" if _pictures(record) else ""
-    yield _plain(summary(record))
-    yield "\n>\n".join(f"> **Please note.** {_plain(doubt)}" for doubt in doubts(record))
+    yield in_markdown(summary(record))
+    yield "\n>\n".join(f"> **Please note.** {in_markdown(doubt)}" for doubt in doubts(record))
     yield _figures(record)
     lines = "\n".join(use_lines(record, place))
     yield f"## Use\n\n```python\n{lines}\n```"
@@ -167,10 +149,11 @@ def _body(record: Record, place: str) -> Iterator[str]:
         "No trigger word is needed. `pipe.set_adapters(pipe.get_active_adapters(), 0.7)` weakens "
         "the LoRA, `pipe.unload_lora_weights()` takes it off."
     )
-    rows = [f"| {_plain(name)} | {_plain(value)} |" for name, value in protocol(record).items()]
+    told = protocol(record).items()
+    rows = [f"| {in_markdown(name)} | {in_markdown(value)} |" for name, value in told]
     yield "\n".join(["## How it was tuned\n", "| | |", "| --- | --- |", *rows])
     yield "## Limits\n\n" + "\n".join(f"- {limit}" for limit in (*_LIMITS, _LICENCE))
-    yield "## Methods\n\n" + "\n".join(f"- {_plain(method)}" for method in methods(record))
+    yield "## Methods\n\n" + "\n".join(f"- {in_markdown(method)}" for method in methods(record))
 
 
 def _figures(record: Record) -> str:
@@ -189,11 +172,6 @@ def _figures(record: Record) -> str:
         return ""
     head = ["| | before | with the LoRA | change |", "| --- | ---: | ---: | ---: |"]
     return "\n".join(["## Figures\n", *head, *rows])
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown takes as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", str(visible(text)))
 
 
 def _pack(folder: Path, parcel: Path, repo: str) -> None:

@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from beholder.calibration import Curve
 from beholder.errors import BeholderError
+from beholder.training._tuning.calibration import decided
 from beholder.training._tuning.pairs import Pairs, Rule
 from beholder.training._tuning.signal import Signal, score_logs
 from beholder.training.loop import Logs
@@ -26,7 +28,8 @@ class Extremes:
 
     Attributes:
         best, worst: their places in the group.
-        p: probability that the best is better; 1/2 where there are not two scores, or all tie.
+        p: probability that the best is better; 1/2 where there are not two scores, or they are as
+            good as tied.
     """
 
     best: Int[Tensor, " g"]
@@ -34,17 +37,18 @@ class Extremes:
     p: Float[Tensor, " g"]
 
 
-def extremes(scores: Float[Tensor, "g n"], temperature: float) -> Extremes:
+def extremes(scores: Float[Tensor, "g n"], curve: Curve) -> Extremes:
     """Best and worst by their scores; those without a finite one do not count.
 
-    p = sigmoid((best - worst) / T), the Bradley-Terry probability by a reward of this temperature.
+    The curve says how likely people agree with the margin; with a temperature that is the
+    Bradley-Terry probability sigmoid((best - worst) / T).
     """
     known = scores.isfinite()
     best = scores.where(known, -torch.inf).argmax(1)
     worst = scores.where(known, torch.inf).argmin(1)
     at_best, at_worst = (scores.gather(1, at[:, None])[:, 0] for at in (best, worst))
     margin = (at_best - at_worst).nan_to_num(0)
-    return Extremes(best, worst, (margin / temperature).sigmoid())
+    return Extremes(best, worst, decided(curve, margin))
 
 
 class SampledPairs:
@@ -54,7 +58,7 @@ class SampledPairs:
         driver, sampling: of the pictures.
         signal: what judges them.
         candidates: pictures a prompt.
-        temperature: of the reward; see `calibration`.
+        curve: how sure the reward is; see `calibration`.
         rule: which pairs are kept.
         is_base: whether the pipeline samples as it was before tuning.
     """
@@ -66,12 +70,12 @@ class SampledPairs:
         signal: Signal,
         *,
         candidates: int,
-        temperature: float,
+        curve: Curve,
         rule: Rule,
         is_base: bool = False,
     ) -> None:
         self._driver, self._sampling, self._signal = driver, sampling, signal
-        self._candidates, self._temperature, self._rule = candidates, temperature, rule
+        self._candidates, self._curve, self._rule = candidates, curve, rule
         self._is_base = is_base
         self._fruitless, self._surest = 0, 0.5
 
@@ -88,7 +92,7 @@ class SampledPairs:
         with self._driver.reference() if self._is_base else nullcontext():
             sampled = sample_groups(self._driver, self._sampling, prompts, seeds, self._candidates)
         scores = self._signal.labels(sampled.pixels, many, generator)
-        found = extremes(scores.reshape(len(prompts), -1), self._temperature)
+        found = extremes(scores.reshape(len(prompts), -1), self._curve)
         logs = score_logs(scores)
         kept = ((found.p >= self._rule.least) & (found.p > 0.5)).nonzero()[:, 0]
         self._be_patient(len(kept), float(found.p.max()))

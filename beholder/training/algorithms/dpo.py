@@ -9,7 +9,6 @@ best and the worst, if the reward is sure enough. The reward needs no gradient.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +20,16 @@ from torch import Tensor
 from typing_extensions import override
 
 from beholder.annotation.records.dataset import read_preferences
+from beholder.calibration import Curve
 from beholder.errors import ConfigError
-from beholder.training._tuning.calibration import calibrated, pair_margins
+from beholder.training._tuning.calibration import (
+    calibrated,
+    decided,
+    keep_curve,
+    kept_curve,
+    own_curve,
+    pair_margins,
+)
 from beholder.training._tuning.pairs import JudgedPairs, Pairs, Rule, in_turn, prepare_pairs
 from beholder.training._tuning.pairs_online import SampledPairs
 from beholder.training._tuning.signal import Signal
@@ -37,7 +44,6 @@ from beholder.training.preference_losses import (
     kto_loss,
     preference_logits,
 )
-from beholder.training.run_folder import write_json
 from beholder.training.tuning_losses import output_distance
 from beholder.types import Preference
 
@@ -60,10 +66,12 @@ class DpoConfig(TuneConfig):
         candidates: pictures sampled online for each prompt.
         rollout: which pipeline samples them: "current" or "base", as it was before tuning.
         min_probability: that the best is better than the worst, or a pair is left out; so it is
-            for pairs that the reward judges.
-        temperature: margin of scores at which it is sigmoid(1); None is 1, as of rewards that were
-            trained on pairs, unless `calibration` tells.
-        calibration: folder of preferences on which the temperature is fitted; "" is none.
+            for pairs that the reward judges. A pair that the reward's calibration calls a tie is
+            left out too.
+        temperature: margin of scores at which it is sigmoid(1); None leaves it to `calibration`.
+        calibration: folder of preferences on which the temperature is fitted; "" takes the
+            reward's own calibration, or if it has none a temperature of 1, as of rewards that were
+            trained on pairs.
     """
 
     algorithm: str = "dpo"
@@ -187,7 +195,7 @@ def _judged(studio: Studio, config: DpoConfig) -> JudgedPairs:
 
     def relabelled(rows: Sequence[Preference]) -> list[Preference]:
         margins = pair_margins(studio.signal, rows)
-        p = (margins / _temperature(studio.signal, config)).sigmoid().tolist()
+        p = decided(_curve(studio.signal, config), margins).tolist()
         return [
             replace(row, p_first={} if math.isnan(q) else {rule.aspect: q})
             for row, q in zip(rows, p, strict=True)
@@ -206,7 +214,7 @@ def _sampled(studio: Studio, config: DpoConfig) -> SampledPairs:
         config.sampling,
         studio.signal,
         candidates=config.candidates,
-        temperature=_temperature(studio.signal, config),
+        curve=_curve(studio.signal, config),
         rule=_rule(config, config.min_probability),
         is_base=config.rollout == "base",
     )
@@ -221,14 +229,16 @@ def _aspect(config: DpoConfig) -> str:
     return "overall" if config.aspect == "total" else config.aspect
 
 
-def _temperature(signal: Signal, config: DpoConfig) -> float:
-    """The temperature given, or fitted; a run that goes on reads `calibration.json`."""
+def _curve(signal: Signal, config: DpoConfig) -> Curve:
+    """How sure the reward is; a run that goes on reads it from `calibration.json`."""
+    if config.temperature is not None:
+        return Curve(temperature=config.temperature)
+    run = Path(config.run)
+    return kept_curve(run) or keep_curve(run, _found_curve(signal, config))
+
+
+def _found_curve(signal: Signal, config: DpoConfig) -> Curve:
     if not config.calibration:
-        return 1.0 if config.temperature is None else config.temperature
-    path = Path(config.run) / "calibration.json"
-    if not path.is_file():
-        judged = read_preferences(Path(config.calibration))
-        temperature = calibrated(signal, judged, _aspect(config))
-        write_json(path, {"temperature": temperature})
-    found: float = json.loads(path.read_text(encoding="utf-8"))["temperature"]
-    return found
+        return own_curve(signal)
+    judged = read_preferences(Path(config.calibration))
+    return Curve(temperature=calibrated(signal, judged, _aspect(config)))

@@ -1,62 +1,28 @@
+import json
 import math
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from beholder.errors import DataError
-from beholder.training._tuning.calibration import calibrated, fit_temperature, pair_margins
+from beholder.calibration import Calibration, Curve
+from beholder.errors import ConfigError
+from beholder.training._tuning.calibration import (
+    calibrated,
+    decided,
+    keep_curve,
+    kept_curve,
+    own_curve,
+    pair_margins,
+)
 from beholder.training._tuning.signal import Signal
 from beholder.types import Preference
+from tests.calibrations import calibration
 from tests.training import toy
 from tests.training.pictures_on_disk import plain
 
-
-@pytest.mark.parametrize("temperature", [1e-6, 0.03, 1.0, 20.0, 1e5])
-def test_the_temperature_of_exact_probabilities_is_found_to_the_last_digits(
-    temperature: float,
-) -> None:
-    margins = temperature * torch.linspace(-3, 4, 50, dtype=torch.float64)
-    p = (margins / temperature).sigmoid()
-    assert fit_temperature(margins, p) == pytest.approx(temperature, rel=1e-9)
-
-
-def test_the_temperature_of_20_000_answers_is_near_the_one_they_were_drawn_with() -> None:
-    generator = torch.Generator().manual_seed(1)
-    margins = 5 * torch.randn(20_000, generator=generator)
-    answers = torch.bernoulli((margins / 2.5).sigmoid(), generator=generator)
-    assert fit_temperature(margins, answers) == pytest.approx(2.5, rel=0.03)
-
-
-def test_a_reward_that_is_right_in_three_of_four_equal_margins() -> None:
-    margins, answers = torch.tensor([2.0, 2.0, -2.0, 2.0]), torch.tensor([1.0, 1.0, 0.0, 0.0])
-    assert fit_temperature(margins, answers) == pytest.approx(2 / math.log(3))
-
-
-def test_which_picture_came_first_does_not_matter() -> None:
-    margins, p = torch.randn(40), torch.rand(40)
-    p = (p + margins.sigmoid()) / 2
-    swap = torch.where(torch.arange(40) % 2 == 0, 1.0, -1.0)
-    swapped = torch.where(swap > 0, p, 1 - p)
-    assert fit_temperature(swap * margins, swapped) == pytest.approx(fit_temperature(margins, p))
-
-
-@pytest.mark.parametrize(
-    ("margins", "answers", "why"),
-    [
-        ([1.0, 1.0], [1.0, 0.0], "no more than chance"),
-        ([1.0, 2.0], [0.0, 0.2], "no more than chance"),
-        ([0.0, 0.0], [1.0, 1.0], "no more than chance"),
-        ([], [], "no more than chance"),
-        ([1.0, -2.0], [1.0, 0.0], "agrees with people on each of these 2 pairs"),
-    ],
-)
-def test_where_no_temperature_is_the_likeliest_the_error_says_why(
-    margins: Sequence[float], answers: Sequence[float], why: str
-) -> None:
-    with pytest.raises(DataError, match=why):
-        fit_temperature(torch.tensor(margins), torch.tensor(answers))
+STEPS = Curve(knots=(0.0, 1.0, 3.0), levels=(0.5, 0.7, 0.9), tie_threshold=0.4)
 
 
 def judged(folder: Path) -> list[Preference]:
@@ -93,3 +59,36 @@ def test_a_reward_is_calibrated_on_the_aspect_asked_and_on_pictures_that_can_be_
     )
     found = calibrated(Signal(toy.Redness()), [*rows, missing, other], "overall")
     assert found == pytest.approx(0.1 / math.log(3), rel=1e-5)
+
+
+def signal_of(found: Calibration | None) -> Signal:
+    signal = Signal(toy.Redness())
+    signal.reward.calibration = found
+    return signal
+
+
+def test_a_reward_with_a_calibration_is_as_sure_as_that_says() -> None:
+    assert own_curve(signal_of(calibration(STEPS))) == STEPS
+    assert own_curve(signal_of(None)) == Curve()
+
+
+def test_a_calibration_that_leaves_the_score_out_says_why() -> None:
+    signal = signal_of(replace(calibration(STEPS), left_out={"detail": "12 pairs are too few"}))
+    signal.aspect = "detail"
+    with pytest.raises(ConfigError, match="leaves detail out \\(12 pairs are too few\\); set temp"):
+        own_curve(signal)
+
+
+def test_a_run_goes_on_with_the_curve_that_it_began_with(tmp_path: Path) -> None:
+    assert kept_curve(tmp_path) is None
+    for curve in (STEPS, Curve(temperature=0.3)):
+        assert keep_curve(tmp_path, curve) == kept_curve(tmp_path) == curve
+    (tmp_path / "calibration.json").write_text(json.dumps({"temperature": 2.0}))
+    assert kept_curve(tmp_path) == Curve(temperature=2.0)  # of an older run
+
+
+def test_a_pair_that_the_curve_calls_a_tie_is_even_and_others_are_as_sure_as_it_says() -> None:
+    found = decided(STEPS, torch.tensor([1.0, -2.0, 9.0, math.nan]))
+    assert found[:3].tolist() == pytest.approx([0.5, 0.2, 0.9])
+    assert found[3].isnan()
+    assert found.dtype == torch.float32

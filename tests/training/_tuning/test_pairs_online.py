@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from beholder.calibration import Curve
 from beholder.errors import BeholderError
 from beholder.training._tuning.pairs import Pairs, Rule
 from beholder.training._tuning.pairs_online import (
@@ -59,7 +60,8 @@ class Told(Signal):
 
 
 def sampled(signal: Signal, driver: Driver | None = None, **options: Any) -> SampledPairs:
-    given: dict[str, Any] = {"candidates": 3, "temperature": 1.0}
+    curve = Curve(temperature=options.pop("temperature", 1.0))
+    given: dict[str, Any] = {"candidates": 3, "curve": options.pop("curve", curve)}
     rule = Rule(aspect="overall", least=0.6, is_soft=options.pop("is_soft", False))
     return SampledPairs(driver or Numbered(), SAMPLING, signal, rule=rule, **given | options)
 
@@ -69,7 +71,7 @@ def pairs(online: SampledPairs, *prompts: str) -> Pairs | None:
 
 
 def test_the_best_and_the_worst_of_a_group_with_their_log_odds() -> None:
-    found = extremes(torch.tensor([[1.0, 3.0, 2.0], [0.5, -0.5, 0.0]]), temperature=2.0)
+    found = extremes(torch.tensor([[1.0, 3.0, 2.0], [0.5, -0.5, 0.0]]), Curve(temperature=2.0))
     assert (found.best.tolist(), found.worst.tolist()) == ([1, 0], [0, 1])
     assert found.p.tolist() == pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.exp(-0.5))])
 
@@ -77,7 +79,7 @@ def test_the_best_and_the_worst_of_a_group_with_their_log_odds() -> None:
 def test_scores_that_are_not_finite_are_neither_best_nor_worst() -> None:
     nan, inf = math.nan, math.inf
     scores = torch.tensor([[nan, 2.0, inf, 1.0], [-inf, 2.0, nan, nan], [nan] * 4, [5.0] * 4])
-    found = extremes(scores, temperature=1.0)
+    found = extremes(scores, Curve())
     assert (int(found.best[0]), int(found.worst[0])) == (1, 3)
     assert found.p.tolist() == pytest.approx([1 / (1 + math.exp(-1)), 0.5, 0.5, 0.5])
 
@@ -97,6 +99,15 @@ def test_soft_pairs_keep_their_probability_which_the_temperature_sets() -> None:
     found = pairs(sampled(signal, temperature=4.0, is_soft=True), "cat")
     assert found is not None
     assert found.p.tolist() == pytest.approx([1 / (1 + math.exp(-0.5))])
+
+
+def test_a_pair_that_the_curve_calls_a_tie_is_left_out_however_little_is_asked() -> None:
+    curve = Curve(knots=(0.0, 1.0, 3.0), levels=(0.5, 0.7, 0.9), tie_threshold=0.4)
+    scores = [0.0, 0.5, 1.0, 0.0, 0.5, 2.0]  # margins of 1 and 2: 0.7 is a tie, 0.8 is none
+    found = pairs(sampled(Told(scores), curve=curve, is_soft=True), "cat", "dog")
+    assert found is not None
+    assert list(found.prompts) == ["dog"]
+    assert found.p.tolist() == pytest.approx([0.8])
 
 
 def test_the_base_pipeline_samples_if_it_is_asked_to() -> None:

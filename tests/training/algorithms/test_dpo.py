@@ -2,6 +2,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from beholder.annotation.records.dataset import read_preferences, write_preferences
+from beholder.calibration import Curve
 from beholder.errors import BeholderError, ConfigError, DataError
 from beholder.training._tuning.pairs import JudgedPairs
 from beholder.training._tuning.pretraining import Denoising, Pretraining
 from beholder.training.algorithms._base import PromptBatch, Studio
 from beholder.training.algorithms.dpo import Dpo, DpoConfig
 from beholder.training.loop import Logs
+from tests.calibrations import calibration
 from tests.training.algorithms.studios import gradients, judged, moved, studio
+from tests.training.pictures_on_disk import plain
 from tests.training.tiny_pipelines import tiny_sampling
-from tests.training.toy import SteppedRedness
+from tests.training.toy import Redness, SteppedRedness
 from tests.training.toy_tuning import learn, toy_config
 
 BATCH = PromptBatch(0, ("cat", "dog"), (11, 12))
@@ -192,6 +197,59 @@ def test_the_temperature_is_fitted_once_on_judgements(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         Dpo(studio(), config(tmp_path / "other", temperature=None, calibration=str(preferences)))
     Dpo(studio(), config(tmp_path / "run", temperature=None, calibration=str(preferences)))
+
+
+def calibrated_studio(curve: Curve) -> Studio:
+    """A pipeline judged by a reward that carries a calibration."""
+    reward = Redness()
+    reward.calibration = calibration(curve)
+    return studio(reward=reward)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [0.8]),  # of two margins the smaller is a tie by the reward's own curve
+        ({"temperature": 0.5}, [0.751, 0.581]),
+        ({"calibration": "preferences"}, [0.75, 0.58]),
+    ],
+    ids=["its own", "temperature", "calibration"],
+)
+def test_a_calibrated_reward_decides_which_pairs_are_sure_and_options_go_before_it(
+    tmp_path: Path, options: dict[str, Any], expected: list[float]
+) -> None:
+    curve = Curve(knots=(0.0, 0.2, 0.55), levels=(0.5, 0.65, 0.8), tie_threshold=0.4)
+    preferences = judged(tmp_path / "data", [0.0])
+    rows = read_preferences(preferences)
+    small = replace(rows[0], key="small", second=plain(tmp_path / "data", (120, 60, 60), (32, 32)))
+    given: dict[str, Any] = {
+        k: str(preferences) if v == "preferences" else v for k, v in options.items()
+    }
+    if "calibration" in options:  # people agree in three of four
+        given["calibration"] = str(judged(tmp_path / "other", [1.0, 1.0, 1.0, 0.0]))
+    write_preferences([*rows, small], tmp_path / "both")
+    asked = config(
+        tmp_path / "run",
+        preferences=str(tmp_path / "both"),
+        relabel=True,
+        soft_labels=True,
+        min_probability=0.5,
+        **{"temperature": None} | given,
+    )
+    Dpo(calibrated_studio(curve), asked)
+    index = json.loads((tmp_path / "run" / "prepared" / "pairs.json").read_text())["pairs"]
+    assert [p for _, _, p, _ in index] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_run_goes_on_as_sure_as_it_began_whatever_becomes_of_the_calibration(
+    tmp_path: Path,
+) -> None:
+    given = config(tmp_path, temperature=None, min_probability=0.5)
+    first = step(Dpo(calibrated_studio(Curve(temperature=1e-9)), given))[1]
+    later = step(Dpo(calibrated_studio(Curve(tie_threshold=1.0)), given))[1]
+    assert (first["dpo/kept"], later["dpo/kept"]) == (1, 1)
+    anew = config(tmp_path / "new", temperature=None, min_probability=0.5)
+    assert step(Dpo(calibrated_studio(Curve(tie_threshold=1.0)), anew))[1]["dpo/kept"] == 0
 
 
 @pytest.mark.parametrize(
