@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from beholder import __version__, _cost, _measure, _pipelines
+from beholder import (
+    __version__,
+    _calibrate,
+    _cost,
+    _evaluate,
+    _measure,
+    _pipelines,
+    _training,
+)
 from beholder import _rewards as reward_verbs
 from beholder import _summaries as summaries
 from beholder import _terminal as terminal
 from beholder._annotate import app as annotate
 from beholder.errors import ConfigError
 
-if TYPE_CHECKING:
-    from beholder.rewards import Reward
-
-Protocol = Literal["imagereward", "hpdv2", "pickscore"]
 Alpha = Literal["white", "black", "drop"]
 
 app = typer.Typer(
@@ -174,19 +178,33 @@ def filter_scores(
     pictures: Annotated[
         Literal["none", "link", "copy"], typer.Option(help="What to do with the kept pictures.")
     ] = "none",
+    calibration: Annotated[
+        list[str],
+        typer.Option(
+            metavar="REWARD=FILE",
+            help="A calibration.json for the columns REWARD.win; the table's own if none.",
+        ),
+    ] = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Keep pictures by a rule; every dropped one with its reason. Needs no model.
 
+    Of a calibrated reward REWARD.win is the chance to win against its reference pictures.
+
     Example: beholder filter scores/ --where "mps.detail > 0" --top 0.2 -o kept/
+
+    Example: beholder filter scores/ --where "mine.win > 0.7" -o kept/
     """
     from beholder.eval.filtering import Rule, default_score, filter_table  # noqa: PLC0415
+    from beholder.eval.win_columns import table_calibrations  # noqa: PLC0415
     from beholder.tables import ScoreTable  # noqa: PLC0415
 
     table = ScoreTable(scores)
     ranked_by = column or (default_score(table) if top is not None else "")
     rule = Rule(where=where, top=top, score=ranked_by, by=by)
-    summary = filter_table(table, rule, out, pictures=pictures)
+    given = dict(terminal.split_spec(each) for each in calibration)
+    known = table_calibrations(table, given)
+    summary = filter_table(table, rule, out, pictures=pictures, calibrations=known)
     if json:
         terminal.emit(summary.as_dict())
     else:
@@ -261,61 +279,6 @@ def report(
 
 
 @app.command()
-def evaluate(
-    reward: Annotated[str, typer.Argument(help="What `beholder.load` takes.")],
-    judgements: Annotated[Path, typer.Argument(help="A folder of `beholder annotate import`.")],
-    protocol: Annotated[Protocol, typer.Option(help="How pairs are counted.")] = "imagereward",
-    tie_threshold: Annotated[
-        float | None, typer.Option(help="Of the pickscore protocol, on |p1 - p0|.")
-    ] = None,
-    validation: Annotated[
-        Path | None, typer.Option(help="Judgements on which the threshold is chosen otherwise.")
-    ] = None,
-    setting: Settings = [],  # noqa: B006
-    device: Device = None,
-    json: Json = False,
-) -> None:
-    """Accuracy of a reward on people's pairs, each aspect with a 95 % interval over prompts.
-
-    On rich feedback: correlations of the scores, measures of the heatmaps and of misaligned words.
-
-    Example: beholder evaluate runs/my-reward judgements/ --protocol imagereward
-    """
-    from beholder.annotation.joining.feedback import holds_feedback  # noqa: PLC0415
-    from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
-    from beholder.eval.preference import evaluate as measure  # noqa: PLC0415
-
-    ((name, model),) = terminal.named_rewards([reward], setting, device).items()
-    if holds_feedback(judgements):
-        _evaluate_feedback(name, model, judgements, json)
-        return
-    result = measure(
-        model,
-        read_preferences(judgements),
-        protocol=protocol,
-        tie_threshold=tie_threshold,
-        validation=read_preferences(validation) if validation else (),
-    )
-    if json:
-        terminal.emit({"reward": name, **result.as_dict()})
-    else:
-        terminal.say(summaries.accuracy_text(name, result))
-
-
-def _evaluate_feedback(name: str, model: Reward, judgements: Path, json: bool) -> None:
-    from beholder.annotation.joining.feedback import read_feedback  # noqa: PLC0415
-    from beholder.eval.feedback import evaluate_feedback  # noqa: PLC0415
-
-    result = evaluate_feedback(model, read_feedback(judgements))
-    if json:
-        terminal.emit({"reward": name, **result.as_dict()})
-    else:
-        terminal.say(summaries.feedback_text(name, result))
-    if result.unscored:
-        raise typer.Exit(terminal.SOME_ROWS_FAILED)
-
-
-@app.command()
 def explain(
     picture: Annotated[Path, typer.Argument(help="A picture.")],
     prompt: Annotated[str, typer.Option(help="What it should show.")],
@@ -352,35 +315,7 @@ def explain(
         terminal.say(str(out))
 
 
-@app.command()
-def train(
-    config: Annotated[str, typer.Argument(help="A YAML file, or a preset such as tiny_cpu.")],
-    changes: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Over the file: run=..., fit.steps=..."),
-    ] = None,
-) -> None:
-    """Train a reward on judgements into a run folder; the same command goes on after a stop.
-
-    With the key "preferences" it learns pairs; with "feedback" RichHF learns scores, maps, words.
-    On several GPUs: accelerate launch -m beholder train CONFIG ...
-
-    Example: beholder train tiny_cpu preferences=judgements/ run=runs/my-reward
-    """
-    from beholder.configs._load import load_config, read_config  # noqa: PLC0415
-    from beholder.training.reward import RewardTraining, train_reward  # noqa: PLC0415
-    from beholder.training.richhf import RichHFTraining, train_richhf  # noqa: PLC0415
-
-    terminal.show_log()
-    given = changes or []
-    if "feedback" in read_config(config, given):
-        folder = train_richhf(load_config(config, given, RichHFTraining))
-    else:
-        folder = train_reward(load_config(config, given, RewardTraining))
-    terminal.say(str(folder))
-
-
-for verbs in (_pipelines, reward_verbs, _measure, _cost):
+for verbs in (_training, _evaluate, _calibrate, reward_verbs, _pipelines, _measure, _cost):
     verbs.register(app)
 
 if __name__ == "__main__":

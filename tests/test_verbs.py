@@ -147,7 +147,7 @@ def test_judgements_go_from_an_export_to_an_accuracy(tmp_path: Path, shell: Shel
     assert set(result["aspects"]) == {"aesthetics", "detail", "alignment", "overall"}  # type: ignore[call-overload]
     assert shell("evaluate", "tiny", out) == 0
     assert "protocol imagereward" in shell.out
-    assert shell("evaluate", "tiny", out, "--protocol", "pickscore") == 2
+    assert shell("evaluate", "tiny", out, "--protocol", "pickapic") == 2
 
 
 @pytest.mark.parametrize(
