@@ -13,7 +13,8 @@ from beholder.configs._load import load_config, presets
 from beholder.errors import ConfigError
 from beholder.training.freezing import TowerName
 from beholder.training.rated import Rated
-from beholder.training.reward import RewardTraining, train_reward
+from beholder.training.reward import RewardTraining, aspect_weights, train_reward
+from beholder.types import ASPECTS
 from tests.rewards import tiny_towers
 from tests.rewards._blip.small import HEAD, SIZES, VOCABULARY
 from tests.rewards.tinies import aesthetic, blipscore
@@ -24,6 +25,7 @@ RECIPES = [name for name in presets() if not name.startswith("richhf_")]
 
 def tiny_options(name: str, folder: Path) -> dict[str, Any]:
     """The preset's options with encoders that cost a test nothing."""
+    given = dict(load_config(name, [], RewardTraining).options)
     towers = {"towers": tiny_towers.OPEN_CLIP}
     if name == "imagereward":
         file = folder / "blip.pth"
@@ -35,7 +37,7 @@ def tiny_options(name: str, folder: Path) -> dict[str, Any]:
         "pickscore": towers,
         "hps_v2": {**towers, "version": "v2.0"},
         "aesthetic_head": {"version": "v2", "config": aesthetic.config()},
-        "siglip2_head": towers,
+        "siglip2_head": {**given, **towers},
         "tiny_cpu": {},
     }
     return options[name]
@@ -106,4 +108,12 @@ def test_recipes_of_papers_keep_their_batches_and_rates() -> None:
     }
     assert rates == {"pickscore": 3e-6, "hps_v2": 3.3e-6, "imagereward": 1e-5}
     assert loaded["imagereward"].fix_rate == 0.7
-    assert loaded["hps_v2"].last_blocks == {"picture": 20, "text": 11}
+    assert loaded["hps_v2"].last_blocks == {"picture": 19, "text": 11}
+    assert loaded["hps_v2"].fit.epsilon == 1e-6 / 16
+
+
+@pytest.mark.parametrize("name", ["siglip2_head", "mps_vit_b_32_lora"])
+def test_recipes_for_own_judgements_learn_all_four_dimensions(name: str, tmp_path: Path) -> None:
+    config = shrunk(name, tmp_path)
+    reward = beholder.load(config.reward, **config.options)
+    assert set(aspect_weights(reward, config.aspect_weights)) == set(ASPECTS)
