@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,14 +120,21 @@ def hub_errors(failure: str, instead: str = "a local file or folder") -> Iterato
     from huggingface_hub.constants import is_offline_mode  # noqa: PLC0415
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError  # noqa: PLC0415
 
+    refusals = (OSError, ValueError, EntryNotFoundError, HfHubHTTPError, *_transport_errors())
     try:
         yield
-    except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError) as error:
+    except refusals as error:
         if is_offline_mode():
             why = "HF_HUB_OFFLINE is set and it is not in the hub's cache"
             raise WeightsError(f"{failure}: {why}; unset it once, or give {instead}") from error
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(f"{failure}: {reason}; see the connection, or give {instead}") from error
+
+
+def _transport_errors() -> list[type[Exception]]:
+    """What the hub's client raises where there is no network; it depends on its release."""
+    clients = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    return [client.HTTPError for client in clients]
 
 
 def check_sha256(path: Path, expected: str | None) -> None:

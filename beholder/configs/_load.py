@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_type_hints
 
 from beholder.errors import ConfigError
 
@@ -165,9 +165,15 @@ def _refuse_unknown(given: Mapping[str, object], kind: type, path: str = "") -> 
     known = [field.name for field in fields(kind)]
     for key, value in given.items():
         if key not in known:
-            raise ConfigError(f"unknown key {path + key!r}; {_suggestion(key, known)}")
-        if is_dataclass(types[key]) and isinstance(value, Mapping):
-            _refuse_unknown(value, types[key], f"{path}{key}.")
+            raise ConfigError(f"unknown key {path + key!r}; {_suggestion(key, known, path)}")
+        inner = types[key]
+        if is_dataclass(inner) and isinstance(value, Mapping):
+            _refuse_unknown(value, cast("type", inner), f"{path}{key}.")
+        named = get_args(inner)[1:]  # what a mapping of names to parts holds
+        if named and is_dataclass(named[0]) and isinstance(value, Mapping):
+            for name, part in value.items():
+                if isinstance(part, Mapping):
+                    _refuse_unknown(part, cast("type", named[0]), f"{path}{key}.{name}.")
 
 
 def _validated(given: Mapping[str, object], kind: type[Config]) -> Config:
@@ -194,9 +200,9 @@ def _fault(detail: ErrorDetails) -> str:
     return f"{path} is {_shown(detail['input'])}, {expected}"
 
 
-def _suggestion(name: str, known: Sequence[str]) -> str:
+def _suggestion(name: str, known: Sequence[str], path: str = "") -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    return f"did you mean {path + close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def _shown(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -106,8 +107,18 @@ def write_versions(folder: Path) -> None:
 
 
 def write_json(path: Path, values: object) -> None:
-    """Replace a JSON file whole."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    """Replace a JSON file whole; numbers that are not finite, which JSON has not, become null."""
+    text = json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n")
+
+
+def finite(value: object) -> object:
+    """The same nested lists and mappings with None for numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def suggestion(name: str, known: list[str]) -> str:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from beholder._published.weights import load_exact, read_state
+from beholder._published.weights import hub_errors, load_exact, read_state
 from beholder.errors import WeightsError
 
 
@@ -126,3 +126,13 @@ def test_ignored_names_may_be_on_either_side() -> None:
     load_exact(layer, state, ignore=["*.position_ids", "bias"], where="w.pt")
     assert torch.equal(layer.bias, bias)
     assert layer.weight.sum() == 6
+
+
+@pytest.mark.parametrize("client", ["httpx", "httpx2"])
+def test_a_hub_that_cannot_be_reached_is_one_line_whatever_its_client(client: str) -> None:
+    http = pytest.importorskip(client)
+    with (
+        pytest.raises(WeightsError, match="cannot push to a/b: "),
+        hub_errors("cannot push to a/b"),
+    ):
+        raise http.ConnectError("no such host")

@@ -95,7 +95,7 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: object)
         ("inner: 3", "inner is 3, input should be"),
         ("inner: {steps: 0}", "steps must be above 0, got 0"),
         ("nmae: b", "unknown key 'nmae'; did you mean 'name'?"),
-        ("inner: {stesp: 3}", "unknown key 'inner.stesp'; did you mean 'steps'?"),
+        ("inner: {stesp: 3}", "unknown key 'inner.stesp'; did you mean 'inner.steps'?"),
         ("name: a\nname: b", "key 'name' is given twice"),
         ("inner: {steps: 1, steps: 2}", "key 'steps' is given twice"),
         ("options: {1: 2}", "key 1 must be a text"),
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
         ("=3", "expected key=value"),
         ("inner.=3", "expected key=value"),
         ("name.x=3", "name is 'b', it holds no keys"),
-        ("inner.stps=3", "did you mean 'steps'"),
+        ("inner.stps=3", "did you mean 'inner.steps'"),
     ],
 )
 def test_a_bad_override_is_refused(tmp_path: Path, override: str, message: str) -> None:
@@ -196,3 +196,8 @@ def test_what_a_configuration_gives_is_read_before_its_kind_is_known() -> None:
     }
     assert read_config("tiny_cpu", ["preferences=x"])["preferences"] == "x"
     assert "feedback" in read_config("richhf_tiny_cpu", [])
+
+
+def test_a_misspelt_key_of_a_named_part_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"'mix.own.shre'; did you mean 'mix.own.share'"):
+        load_config("tiny_cpu", ["mix.own.preferences=a", "mix.own.shre=0.3"], RewardTraining)

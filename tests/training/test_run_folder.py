@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,9 @@ def test_a_run_that_failed_after_it_made_something_keeps_its_folder(tmp_path: Pa
         raise ZeroDivisionError
     with pytest.raises(ConfigError, match="steps was 1, now 2"):
         claim(tmp_path, "config.yaml", {"steps": 2})
+
+
+def test_numbers_that_are_not_finite_are_null_in_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": math.nan, "b": [1.5, math.inf], "c": {"d": (2, None)}})
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told == {"a": None, "b": [1.5, None], "c": {"d": [2, None]}}

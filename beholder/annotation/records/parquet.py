@@ -53,6 +53,11 @@ def read_rows(folder: Path, columns: Columns, by_prefix: Columns, writer: str) -
     Raises DataError if there is no parquet, or a column is missing or of another type.
     """
     files = sorted((folder / "data").glob("*.parquet"))
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "is not there"
+        raise DataError(
+            f"{folder} {what}; give a folder that `beholder annotate import` or {writer} wrote"
+        )
     if not files:
         raise DataError(
             f"{folder} holds no data/*.parquet; expected what `beholder annotate import` "

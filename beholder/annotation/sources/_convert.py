@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from itertools import chain, islice
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class SourceReport:
         tally: what was read, what came out, what was left out and why.
         preferences: pairs with a counted answer; 0 if the records are feedback.
         checks: published counts beside those found; none if only the first records were taken.
+        limit: how many records were taken at most; None for all.
+        options: of the reader that are not its defaults.
     """
 
     card: SourceCard
@@ -31,6 +33,8 @@ class SourceReport:
     tally: Tally
     preferences: int = 0
     checks: Sequence[Check] = ()
+    limit: int | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """The same as plain JSON values; each check also says whether it agrees."""
@@ -38,6 +42,8 @@ class SourceReport:
         return {
             "source": card.name,
             "split": self.split,
+            "limit": self.limit,
+            "options": {key: str(value) for key, value in self.options.items()},
             "paper": card.paper,
             "licence": card.licence,
             "ties_rule": card.ties,
@@ -87,11 +93,24 @@ def convert(
     preferences = write(chain([first], records), out, _notice(source.card, split))
     checks = check_counts(source.card, split, tally) if limit is None else []
     report = SourceReport(
-        card=source.card, split=split, tally=tally, preferences=preferences, checks=checks
+        card=source.card,
+        split=split,
+        tally=tally,
+        preferences=preferences,
+        checks=checks,
+        limit=limit,
+        options=_options(source),
     )
     text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
     (out / "report.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return report
+
+
+def _options(source: Source) -> dict[str, object]:
+    """Options of a reader that were given; where pictures are unpacked moves no record."""
+    given = {each.name: getattr(source, each.name) for each in fields(source)}  # type: ignore[arg-type]
+    defaults = {each.name: each.default for each in fields(source)}  # type: ignore[arg-type]
+    return {k: v for k, v in given.items() if v != defaults[k] and k != "pictures"}
 
 
 def _write_comparisons(records: Iterable[object], out: Path, notice: str) -> int:

@@ -31,6 +31,11 @@ def build_towers(options: Mapping[str, object]) -> Towers:
 
     Raises ConfigError if an option is unknown, WeightsError if weights are missing or do not fit.
     """
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"towers are given as kind with its options, such as kind: open_clip, name: ViT-B-32; "
+            f"got {options!r}"
+        )
     rest = dict(options)
     kind = rest.pop("kind", None)
     if kind not in _KINDS:

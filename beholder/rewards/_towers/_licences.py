@@ -89,6 +89,8 @@ def licences_begun_with(options: Mapping[str, object]) -> list[Licence]:
     if options.get("kind") == "open_clip":
         return list(_open_clip(options))
     found: list[Licence] = []
+    if isinstance(file := options.get("projections"), str):
+        found.append(Licence(f"projections, {Path(file).name}", UNKNOWN))
     for part, given in options.items():
         if not isinstance(given, Mapping):
             continue
@@ -112,7 +114,8 @@ def strictest(names: Iterable[str]) -> str | None:
 
 def hub_name(spdx: str) -> str:
     """The hub's spelling of an SPDX name; "unknown" for what the list here does not rank."""
-    return spdx.lower() if spdx.lower() in _STRICTNESS else UNKNOWN
+    name = spdx.lower().removesuffix("-only").removesuffix("-or-later")
+    return name if name in _STRICTNESS else UNKNOWN
 
 
 def _open_clip(options: Mapping[str, object]) -> Iterable[Licence]:

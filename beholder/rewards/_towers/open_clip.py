@@ -228,7 +228,10 @@ def _download(found: Mapping[str, object], name: str, tag: str) -> str:
     try:
         path: str | None = open_clip.download_pretrained(found)
     except (OSError, RuntimeError) as error:
-        raise WeightsError(f"the weights {tag!r} of {name} cannot be fetched: {error}") from error
+        raise WeightsError(
+            f"the weights {tag!r} of {name} cannot be fetched: {error}; see the connection, or "
+            "give towers.pretrained=FILE, a local copy"
+        ) from error
     if not path:
         raise WeightsError(f"the weights {tag!r} of {name} cannot be fetched: no address is known")
     return path

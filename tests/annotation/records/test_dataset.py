@@ -138,3 +138,12 @@ def test_the_datasets_library_opens_ratings(
     (row,) = datasets.load_dataset(str(tmp_path / "r"), split="train", cache_dir=cache)
     assert row["points_misalignment"] == [{"x": 0.25, "y": 0.5}]
     assert (row["overall"], row["misaligned"]) == (0.75, [{"start": 2, "end": 5}])
+
+
+def test_a_folder_that_is_not_there_and_a_file_are_told_apart_from_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.csv").write_text("prompt\n")
+    for place, why in (("none", "is not there"), ("a.csv", "is a file"), (".", "holds no data")):
+        with pytest.raises(DataError, match=why):
+            read_preferences(tmp_path / place)
