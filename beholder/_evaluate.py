@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from beholder.eval.preference import Counting, Evaluation, ScoredPairs
     from beholder.rewards import Reward
 
+    Loading = Callable[[], Mapping[str, Reward]]
+
 DataSet = Annotated[
     str,
     typer.Argument(
@@ -37,7 +40,9 @@ Against = Annotated[
 Validation = Annotated[
     str, typer.Option(help="Pairs, as DATASET, on which the tie threshold is chosen otherwise.")
 ]
-TieThreshold = Annotated[float | None, typer.Option(help="Of the pickapic protocol, on |p1 - p0|.")]
+TieThreshold = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Of the pickapic protocol, on |p1 - p0|.")
+]
 Read = Annotated[
     list[str],
     typer.Option(metavar="OPTION=VALUE", help="An option of the published data set's reader."),
@@ -55,6 +60,9 @@ Device = Annotated[str | None, typer.Option(help="Where the model runs, such as 
 Dtype = Annotated[
     str | None, typer.Option(help="fp32, bf16 or fp16; what the weights are loaded in if none.")
 ]
+_PROTOCOL: ProtocolName = "imagereward"
+_COLUMN, _WITHIN = "model", 0.02
+"""What is taken where a person says nothing; other values are refused where they mean nothing."""
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 
 
@@ -84,7 +92,7 @@ class Asked:
 def evaluate(
     reward: Annotated[str, typer.Argument(help="What `beholder.load` takes.")],
     dataset: DataSet,
-    protocol: Annotated[ProtocolName, typer.Option(help="How pairs are counted.")] = "imagereward",
+    protocol: Annotated[ProtocolName, typer.Option(help="How pairs are counted.")] = _PROTOCOL,
     against: Against = [],  # noqa: B006  (typer reads it once)
     tie_threshold: TieThreshold = None,
     validation: Validation = "",
@@ -101,15 +109,14 @@ def evaluate(
 
     Beside it stand what is published and, with --against, paired differences. Exit code 3 says that
     some pictures have no score. On rich feedback: correlations of the scores, measures of the
-    heatmaps and of misaligned words.
+    heatmaps and of misaligned words. Judge by others than those it learned from.
 
-    Example: beholder evaluate runs/my-reward judgements/ --protocol imagereward
+    Example: beholder evaluate runs/my-reward test/ --protocol imagereward
 
     Example: beholder evaluate hps hpdv2:data/HPDv2:test --protocol hpdv2 --against pickscore
     """
     from beholder.annotation.joining.feedback import holds_feedback  # noqa: PLC0415
 
-    folder = _own_folder(reward) if save else None
     asked = Asked(
         protocol=protocol,
         tie_threshold=tie_threshold,
@@ -118,16 +125,12 @@ def evaluate(
         draws=draws,
         seed=seed,
     )
-    is_feedback = Path(dataset).is_dir() and holds_feedback(Path(dataset))
-    if is_feedback and (against or validation or save):
-        raise ConfigError(
-            f"{dataset} holds rich feedback; --against, --validation and --save are for pairs"
-        )
-    models = terminal.named_rewards([reward, *against], setting, device, dtype)
-    if is_feedback:
-        _evaluate_feedback(*next(iter(models.items())), Path(dataset), json)
+    load = partial(terminal.named_rewards, [reward, *against], setting, device, dtype)
+    if Path(dataset).is_dir() and holds_feedback(Path(dataset)):
+        _refuse_for_feedback(dataset, asked, {"--against": bool(against), "--save": save})
+        _evaluate_feedback(load, Path(dataset), asked, json)
     else:
-        _evaluate_pairs(models, dataset, asked, folder, json)
+        _evaluate_pairs(load, dataset, asked, _own_folder(reward) if save else None, json)
 
 
 def power(
@@ -135,7 +138,7 @@ def power(
         Path,
         typer.Argument(help="A folder of `beholder score`, or of a reward with evaluation.json."),
     ],
-    by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "model",
+    by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = _COLUMN,
     column: Annotated[
         str, typer.Option("--score", help="What is compared; the only reward's total if none.")
     ] = "",
@@ -147,7 +150,7 @@ def power(
     ] = 0.8,
     within: Annotated[
         float, typer.Option(help="Half width that an accuracy's interval should have.")
-    ] = 0.02,
+    ] = _WITHIN,
     json: Json = False,
 ) -> None:
     """How many prompts it takes to tell two checkpoints, or two evaluated rewards, apart.
@@ -164,8 +167,12 @@ def power(
 
     sure = Certainty(alpha=alpha, power=wanted)
     if (source / EVALUATIONS).is_file():
+        if by != _COLUMN or column:
+            raise ConfigError(f"--by and --score are of a score table; {source} is a reward's")
         _evaluation_power(source, within, sure, json)
     else:
+        if within != _WITHIN:
+            raise ConfigError(f"--within is of a reward's evaluation.json; {source} has none")
         _table_power(source, by, column, sure, json)
 
 
@@ -193,13 +200,15 @@ class _Measured:
         from beholder.eval.evaluation_record import evaluation_record  # noqa: PLC0415
 
         first = next(iter(self.models))
+        told = {name: given.described(name, model) for name, model in self.models.items()}
         return [
             evaluation_record(
                 result,
                 data=self.data,
-                reward=given.described(name, self.models[name]),
+                reward=told[name],
                 versions=given.versions(),
                 differences=self.differences if name == first else (),
+                against=told,
                 published=self.published,
             )
             for name, result in self.results.items()
@@ -221,11 +230,11 @@ class _Measured:
 
 
 def _evaluate_pairs(
-    models: Mapping[str, Reward], dataset: str, asked: Asked, folder: Path | None, json: bool
+    load: Loading, dataset: str, asked: Asked, folder: Path | None, json: bool
 ) -> None:
     from beholder.eval.evaluation_record import keep_evaluation  # noqa: PLC0415
 
-    found = _measured(models, dataset, asked)
+    found = _measured(load, dataset, asked)
     records = found.records() if json or folder else []  # they hash the weights
     if json:
         terminal.emit({**records[0], "against": records[1:]})
@@ -238,7 +247,8 @@ def _evaluate_pairs(
         raise typer.Exit(terminal.SOME_ROWS_FAILED)
 
 
-def _measured(models: Mapping[str, Reward], dataset: str, asked: Asked) -> _Measured:
+def _measured(load: Loading, dataset: str, asked: Asked) -> _Measured:
+    """Rewards are loaded last: they may take minutes, and what is wrong shows before."""
     from beholder import _evaluate_data as given  # noqa: PLC0415
     from beholder.eval.evaluation_differences import differences  # noqa: PLC0415
     from beholder.eval.preference import check_threshold, measure  # noqa: PLC0415
@@ -246,6 +256,8 @@ def _measured(models: Mapping[str, Reward], dataset: str, asked: Asked) -> _Meas
     check_threshold(asked.protocol, asked.tie_threshold, given=bool(asked.validation))
     data = given.read_pairs(dataset, asked.read, "test")
     tuning = _validation(dataset, asked)
+    models = load()
+    _warn_of_learned(models, dataset)
     scored = {name: _scored(model, data) for name, model in models.items()}
     tunings = {name: _scored(model, tuning) for name, model in models.items() if tuning}
     origin = tuning.origin if tuning else ""
@@ -304,11 +316,35 @@ def _own_folder(spec: str) -> Path:
     return Path(where)
 
 
-def _evaluate_feedback(name: str, model: Reward, judgements: Path, json: bool) -> None:
+def _refuse_for_feedback(dataset: str, asked: Asked, others: Mapping[str, bool]) -> None:
+    given = {
+        **others,
+        "--validation": bool(asked.validation),
+        "--protocol": asked.protocol != _PROTOCOL,
+        "--tie-threshold": asked.tie_threshold is not None,
+        "--read": bool(asked.read),
+    }
+    if named := [option for option, is_given in given.items() if is_given]:
+        raise ConfigError(
+            f"{dataset} holds rich feedback; leave out what is for pairs: {', '.join(named)}"
+        )
+
+
+def _warn_of_learned(models: Mapping[str, Reward], dataset: str) -> None:
+    from beholder import _evaluate_data as given  # noqa: PLC0415
+
+    for name in (name for name, model in models.items() if given.has_learned(model, dataset)):
+        terminal.note(terminal.one_line(texts.learned_text(name, dataset)))
+
+
+def _evaluate_feedback(load: Loading, judgements: Path, asked: Asked, json: bool) -> None:
     from beholder.annotation.joining.feedback import read_feedback  # noqa: PLC0415
     from beholder.eval.feedback import evaluate_feedback  # noqa: PLC0415
 
-    result = evaluate_feedback(model, read_feedback(judgements))
+    models = load()
+    _warn_of_learned(models, str(judgements))
+    ((name, model),) = models.items()
+    result = evaluate_feedback(model, read_feedback(judgements), draws=asked.draws, seed=asked.seed)
     if json:
         terminal.emit({"reward": name, **result.as_dict()})
     else:

@@ -33,7 +33,8 @@ _PACKAGES = (
     *("torch", "torchvision", "transformers", "open_clip_torch", "timm", "peft"),
     *("numpy", "pillow"),
 )
-_HEX = 16
+_LEARNED = ("preferences", "ratings", "feedback")
+"""Keys of a run that name folders it learned from; those of `mix` do, too."""
 _UNPACKED = "pictures"
 """The option that says where pictures are unpacked, which moves no number."""
 
@@ -78,8 +79,8 @@ def source_name(spec: str) -> str:
 def described(name: str, reward: Reward) -> dict[str, object]:
     """Everything about a reward that moves its scores, as plain JSON-ready values.
 
-    "weights" is the start of the sha256 of its weights, "dtype" the types they have, "resize" how
-    pictures come to its sizes.
+    "weights" is the sha256 of its weights, as `calibration.json` has it, "dtype" the types they
+    have, "resize" how pictures come to its sizes.
     """
     from beholder.rewards.scoring import weights_hash  # noqa: PLC0415
 
@@ -88,7 +89,7 @@ def described(name: str, reward: Reward) -> dict[str, object]:
         "name": name,
         "reward": reward.card.name,
         "class": f"{type(reward).__module__}:{type(reward).__qualname__}",
-        "weights": weights_hash(reward)[:_HEX],
+        "weights": weights_hash(reward),
         "dtype": " and ".join(sorted(types)) or "none",
         "resize": list(_resizes(reward)),
         "transparency": "white",
@@ -96,10 +97,28 @@ def described(name: str, reward: Reward) -> dict[str, object]:
     }
 
 
+def has_learned(reward: Reward, dataset: str) -> bool:
+    """Whether the run that a reward's folder is of was trained on this folder."""
+    import yaml  # noqa: PLC0415
+
+    path = None if reward.folder is None else reward.folder / "config.yaml"
+    if path is None or not path.is_file() or not Path(dataset).is_dir():
+        return False
+    try:
+        config = _object(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False  # no run of ours
+    named = [config.get(key) for key in _LEARNED]
+    named += [_object(one).get("preferences") for one in _object(config.get("mix")).values()]
+    mine = {Path(dataset).resolve(), (Path(dataset) / "preferences").resolve()}
+    theirs = [Path(one).resolve() for one in named if isinstance(one, str) and one]
+    return any(place in mine or place / "preferences" in mine for place in theirs)
+
+
 def published_figures(data: PairData, cards: Iterable[RewardCard] = ()) -> list[Published]:
     """What the `cards`, and those of all rewards, say about the same data set.
 
-    None where the data is no published test split.
+    None where the data is no published test split, whole and under its own name.
     """
     from beholder.rewards import names, reward_class  # noqa: PLC0415
 
@@ -127,7 +146,8 @@ def versions() -> dict[str, str | None]:
 
 
 def _called(data: PairData) -> str | None:
-    return _CARDS_CALL.get(data.name) if data.split in _TEST else None
+    is_test = data.is_published and data.limit is None and data.split in _TEST
+    return _CARDS_CALL.get(data.name) if is_test else None
 
 
 def _folder(folder: Path, options: Sequence[str]) -> PairData:
@@ -138,11 +158,19 @@ def _folder(folder: Path, options: Sequence[str]) -> PairData:
             f"--read gives options to the reader of a published data set; {folder} is a folder of "
             "judgements"
         )
+    preferences = read_preferences(folder)
     said = _report(folder)
+    if not said:
+        return PairData(name=folder.resolve().name, preferences=preferences)
+    limit = said.get("limit")
     return PairData(
-        name=str(said["source"]).partition("-")[0] if said else folder.resolve().name,
+        name=str(said["source"]).partition("-")[0],
         split=str(said.get("split", "")),
-        preferences=read_preferences(folder),
+        options=_object(said.get("options")),
+        preferences=preferences,
+        rows_left_out={why: int(str(n)) for why, n in _object(said.get("left_out")).items()},
+        limit=limit if isinstance(limit, int) else None,
+        is_published="limit" in said and limit is None,
     )
 
 
@@ -153,6 +181,10 @@ def _report(folder: Path) -> Mapping[str, object]:
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) and isinstance(said.get("source"), str) else {}
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _check_source(name: str, source: Source) -> None:
@@ -189,6 +221,7 @@ def _published(
         options={key: value for key, value in options.items() if key != _UNPACKED},
         preferences=preferences,
         rows_left_out=dict(tally.left_out),
+        is_published=True,
     )
 
 

@@ -36,7 +36,7 @@ def evaluation_text(
     header = ["aspect", f"accuracy [{result.level:.0%}]", "pairs", "prompts", "ties"]
     return "\n".join(
         [
-            f"{name} on {data.title}, protocol {result.protocol}: {result.meaning}",
+            one_line(f"{name} on {data.title}, protocol {result.protocol}: {result.meaning}"),
             table(rows, [*header, f"published{reward}"]),
             *_totals(result),
             *_thresholds(result),
@@ -44,6 +44,14 @@ def evaluation_text(
             *_unscored(result),
             *(f"{n} rows left out: {one_line(why)}" for why, n in data.rows_left_out.items()),
         ]
+    )
+
+
+def learned_text(name: str, dataset: str) -> str:
+    """That a number on what a reward learned from says little."""
+    return (
+        f"WARNING: {name} was trained on {dataset}; on what it has learned a reward looks better "
+        "than it is, so judge it by other prompts"
     )
 
 
@@ -95,7 +103,7 @@ def power_text(found: Sequence[Needed]) -> str:
     ]
     header = ["difference", "of", "value [95%]", "prompts", "power", "needed"]
     header += ["for the interval", "smallest told"]
-    return "\n".join([table(rows, header), *(n.words for n in found)])
+    return "\n".join([table(rows, header), *(one_line(n.words) for n in found)])
 
 
 def width_text(title: str, found: Sequence[Width]) -> str:
@@ -103,7 +111,7 @@ def width_text(title: str, found: Sequence[Width]) -> str:
     rows = [[w.of, w.accuracy, w.prompts, w.within_now, _count(w.needed)] for w in found]
     within = f"prompts for +-{found[0].within:g}" if found else "prompts"
     header = ["aspect", "accuracy", "prompts", "+- now", within]
-    return "\n".join([title, table(rows, header)])
+    return "\n".join([one_line(title), table(rows, header)])
 
 
 def record_title(record: Mapping[str, object]) -> str:
@@ -123,7 +131,8 @@ def _totals(result: Evaluation) -> list[str]:
     borrowed = [a for a, score in result.scored_by.items() if score == "total" and a != "overall"]
     if not borrowed:
         return []
-    return [f"the reward has no score of its own for {', '.join(borrowed)}; its total decides"]
+    named = one_line(", ".join(borrowed))
+    return [f"the reward has no score of its own for {named}; its total decides"]
 
 
 def _thresholds(result: Evaluation) -> list[str]:
@@ -131,7 +140,7 @@ def _thresholds(result: Evaluation) -> list[str]:
     if not told:
         return []
     values = ", ".join(f"{aspect} {value:g}" for aspect, value in told.items())
-    return [f"tie threshold ({result.tie_threshold_from}): {values}"]
+    return [one_line(f"tie threshold ({result.tie_threshold_from}): {values}")]
 
 
 def _free(result: Evaluation) -> list[str]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from beholder.eval._estimate import Estimate
     from beholder.eval.feedback import FeedbackEvaluation
     from beholder.eval.filtering import FilterSummary
-    from beholder.eval.preference import Evaluation
     from beholder.eval.ranking import Ranking
     from beholder.rewards._convert import Conversion
     from beholder.rewards.scoring import Summary
@@ -37,25 +36,6 @@ def score_text(summary: Summary, out: Path) -> str:
     ]
     for reward, codes in summary.errors.items():
         lines += [f"  {reward}: {count} {code}" for code, count in sorted(codes.items())]
-    return "\n".join(lines)
-
-
-def accuracy_text(name: str, result: Evaluation) -> str:
-    """Accuracy by aspect, with its interval and counts."""
-    rows = [
-        [aspect, interval(a.accuracy, a.low, a.high), a.pairs, a.prompts, a.human_ties]
-        for aspect, a in result.aspects.items()
-    ]
-    lines = [
-        f"{name}, protocol {result.protocol}: {result.meaning}",
-        table(rows, ["aspect", f"accuracy [{result.level:.0%}]", "pairs", "prompts", "ties"]),
-    ]
-    if result.unreadable:
-        lines.append(
-            f"{len(result.unreadable)} pictures have no score; {result.pairs_left_out} pairs with "
-            "them do not count"
-        )
-        lines += [f"  {one_line(f'{k}: {v}')}" for k, v in list(result.unreadable.items())[:5]]
     return "\n".join(lines)
 
 

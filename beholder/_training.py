@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json as json_text
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from beholder import _terminal as terminal
 from beholder import _training_text as texts
-from beholder.errors import ConfigError
+from beholder.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from beholder.calibration import Curve
+    from beholder.rewards import Reward
     from beholder.tables import ScoreTable
-    from beholder.training.distill import Fidelity
+    from beholder.training.distill import Distilled, Fidelity
     from beholder.training.reward import RewardTraining
-    from beholder.types import Preference
 
 Changes = Annotated[
     list[str] | None,
@@ -72,6 +73,10 @@ Student = Annotated[
 People = Annotated[
     Path | None, typer.Option(help="With --student: people's pairs, to compare both with.")
 ]
+Agreement = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="How far annotators agree; kept as agreement.json."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 
 
@@ -118,9 +123,13 @@ def train(
         folders = _curve(load_config(config, given, RewardTraining), shares, repeats)
     else:
         folders = [train_reward(load_config(config, given, RewardTraining))]
-    terminal.say(str(folders[-1]))
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes the first one talks
     for folder in folders:
         _warn(folder)
+    if not shares:
+        terminal.say(texts.trained_text(_summary(folders[-1])))
+    terminal.say(str(folders[-1]))
 
 
 def distill(
@@ -143,7 +152,8 @@ def distill(
     """Let slow judges label pairs, from scores that a table holds, for a fast reward to learn.
 
     Then `beholder train` on the folder, and the same command with --student says how well the
-    student agrees with its judges on the prompts held out.
+    student agrees with its judges on the prompts held out; exit code 3 says that some of their
+    pictures have no score.
 
     Example: beholder distill scores/ --judge vqascore --pairs-per-prompt 6 -o pairs/
 
@@ -170,7 +180,7 @@ def distill(
     )
     made = label(table, how)
     write_distilled(made, out)
-    found = _fidelity(student, made.held_out, people, table, judge) if student else None
+    found = _fidelity(student, made, people, table) if student else None
     _tell(made.about, found, out, json)
 
 
@@ -178,12 +188,14 @@ def push(
     folder: Annotated[Path, typer.Argument(help="A reward folder, such as that of a run.")],
     repo: Annotated[str, typer.Argument(metavar="USER/REPO", help="Made if there is none.")],
     private: Annotated[bool, typer.Option("--private", help="If it is made.")] = False,
+    agreement: Agreement = None,
     json: Json = False,
 ) -> None:
     """Upload a reward to the hub with a generated card; `beholder.load("user/repo")` reads it.
 
     What the folder knows of these weights goes with them: evaluation.json, calibration.json,
-    summary.json and how they were trained, without the paths of this machine.
+    summary.json and how they were trained, without the paths of this machine. How far annotators
+    agree is known with --agreement FILE alone, from `beholder annotate agreement ... --json`.
 
     Example: beholder push runs/my-reward user/my-reward --private
     """
@@ -191,11 +203,30 @@ def push(
 
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder} holds no reward; give the folder of a finished run")
+    if agreement is not None:
+        _keep_agreement(agreement, folder)
     address = load(str(folder)).push_to_hub(repo, private=private)
     if json:
         terminal.emit({"folder": str(folder), "address": address, "private": private})
     else:
         terminal.say(address)
+
+
+def _keep_agreement(file: Path, folder: Path) -> None:
+    """Put the numbers beside the reward, where the card finds them; DataError if they are none."""
+    from beholder.training.run_folder import write_json  # noqa: PLC0415
+
+    try:
+        told = json_text.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    aspects = told.get("aspects") if isinstance(told, dict) else None
+    if not isinstance(aspects, dict):
+        raise DataError(
+            f"{file} tells of no agreement; expected what `beholder annotate agreement ... --json` "
+            "prints"
+        )
+    write_json(folder / "agreement.json", {"aspects": aspects})
 
 
 def _curve(config: RewardTraining, shares: Sequence[float], repeats: int) -> list[Path]:
@@ -215,6 +246,8 @@ def _tell(about: Mapping[str, object], found: Fidelity | None, out: Path, json: 
         terminal.say(texts.distilled_text(about, out))
         if found:
             terminal.say(texts.fidelity_text(found))
+    if found and not found.is_whole:
+        raise typer.Exit(terminal.SOME_ROWS_FAILED)
 
 
 def _curves(
@@ -231,13 +264,7 @@ def _curves(
     return {}
 
 
-def _fidelity(
-    student: str,
-    held_out: Sequence[Preference],
-    people: Path | None,
-    table: ScoreTable,
-    judges: Sequence[str],
-) -> Fidelity:
+def _fidelity(student: str, made: Distilled, people: Path | None, table: ScoreTable) -> Fidelity:
     """Measure the student, and keep the numbers in its folder if it has one."""
     from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
     from beholder.eval.table_scores import TableScores  # noqa: PLC0415
@@ -247,21 +274,43 @@ def _fidelity(
 
     reward = load(student)
     said = read_preferences(people) if people else []
-    beside = {name: TableScores(table.rows(), name) for name in judges} if said else {}
-    found = fidelity(reward, held_out, said, beside)
+    beside = (
+        {name: TableScores(table.rows(), name) for name in made.about["judges"]} if said else {}
+    )
+    found = fidelity(reward, made.held_out, said, beside)
     if reward.folder is not None and Path(student).is_dir():
-        write_json(reward.folder / "fidelity.json", terminal.finite(found.as_dict()))
+        write_json(
+            reward.folder / "fidelity.json", terminal.finite(_record(found, reward, made.about))
+        )
     return found
+
+
+def _record(found: Fidelity, reward: Reward, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers with what they are of: student, judges, pairs and versions."""
+    from beholder import _evaluate_data as given  # noqa: PLC0415
+
+    return {
+        **found.as_dict(),
+        "reward": given.described(reward.card.name, reward),
+        "judges": about["judges"],
+        "aspects": about["aspects"],
+        "versions": given.versions(),
+    }
 
 
 def _warn(folder: Path) -> None:
     """What a run found wrong with itself, loud and last."""
-    summary = folder / "summary.json"
-    if not summary.is_file():
-        return
-    told = json_text.loads(summary.read_text(encoding="utf-8")).get("warnings") or []
-    for one in told:
+    for one in _summary(folder).get("warnings") or []:
         terminal.note(f"WARNING ({folder.name}): {terminal.one_line(str(one))}")
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """What a run says of itself; nothing where it has not ended yet."""
+    path = folder / "summary.json"
+    if not path.is_file():
+        return {}
+    told: dict[str, Any] = json_text.loads(path.read_text(encoding="utf-8"))
+    return told
 
 
 def _numbers(text: str) -> list[float]:

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from beholder.training.learning_curve import Curve
 
 
+_HELD_OUT = {"eval/accuracy": "accuracy", "eval/srcc": "rank correlation", "eval/loss": "loss"}
+
+
+def trained_text(summary: Mapping[str, Any]) -> str:
+    """What came of a run, in a line or two."""
+    step, steps = summary.get("best_step", 0), summary.get("steps", 0)
+    processes = summary.get("processes") or 1
+    where = f" on {processes} processes" if processes > 1 else ""
+    metrics = summary.get("metrics") or {}
+    name = next((name for name in _HELD_OUT if metrics.get(name) is not None), None)
+    if name is None:
+        return f"{steps} steps{where}; nothing was held out"
+    return (
+        f"held out: {_HELD_OUT[name]} {metrics[name]:.3f} after step {step} of {steps}{where}, the "
+        "best of them\nit chose the weights, so it is a little too good: evaluate on other prompts"
+    )
+
+
 def curve_text(found: Curve) -> str:
     """A line for each run, then what twice the data would give."""
     rows = []
@@ -30,13 +48,17 @@ def curve_text(found: Curve) -> str:
 def distilled_text(about: Mapping[str, Any], out: Path) -> str:
     """How many pairs came of how many rows, and why others did not."""
     pairs = about["pairs"]
-    judges = ", ".join(about["judges"])
+    judges = one_line(", ".join(about["judges"]))
     lines = [
         f"{out}: {pairs['training']} pairs to learn from, {pairs['held_out']} held out, of "
         f"{about['prompts']} prompts, judged by {judges}"
     ]
-    lines += [f"  {column}: {_sure(curve)}" for column, curve in about["curves"].items()]
-    lines += [f"  {what}: {count} answers" for what, count in about["answers"].items() if count]
+    lines += [f"  {one_line(column)}: {_sure(curve)}" for column, curve in about["curves"].items()]
+    lines += [
+        f"  {one_line(what)}: {count} answers" for what, count in about["answers"].items() if count
+    ]
+    if unasked := about["pairs"]["left_out"]:
+        lines.append(f"  {unasked} pairs left out, by the number of pairs for each prompt")
     lines += [
         f"  {count} rows left out: {one_line(w)}" for w, count in about["skipped_rows"].items()
     ]

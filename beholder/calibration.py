@@ -148,7 +148,8 @@ class Reliability:
 
     Attributes:
         ece: expected calibration error: mean of |stated - observed| over the pairs of `bins`,
-            without what chance adds to it.
+            less what chance adds to it; as it stops at 0, it is on average still a little above a
+            truth of 0.
         ece_plain: with it, as it is mostly published: above 0 even if all is right.
         log_loss: mean of `Curve.log_loss`; log 2 = 0.693 knows nothing.
         bins: of equal numbers of pairs where no pairs are equally certain, by certainty.
@@ -224,11 +225,14 @@ class Owner:
         reward: its name, as in `config.json`.
         options: that rebuild it.
         weights: SHA-256 of names, types and values of its parameters and buffers.
+        precision: types of its floating-point weights, such as "bfloat16, float32"; "" if it has
+            none, or in a file that does not say.
     """
 
     reward: str
     options: Mapping[str, Any]
     weights: str
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +244,11 @@ class Calibration:
         scores: "total" and aspects -> their calibration.
         left_out: aspect -> why it has none.
         owner: whose it is; None until it is kept with a reward.
-        judgements, reference: what it was fitted on, and which pictures a score is compared with.
+        judgements, reference: what it was fitted on, and which pictures a score is compared with,
+            by names that say nothing of the machine.
+        pairs_left_out: judged pairs with a picture that has no score.
+        unreadable: code of an error -> judged pictures that have no score for it.
+        reference_left_out: the same of the pictures of the reference set.
         folds, draws, seed: of the cross-fitting and of the intervals over prompts.
     """
 
@@ -250,6 +258,9 @@ class Calibration:
     owner: Owner | None = None
     judgements: str = ""
     reference: str = ""
+    pairs_left_out: int = 0
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+    reference_left_out: Mapping[str, int] = field(default_factory=dict)
     folds: int
     draws: int
     seed: int

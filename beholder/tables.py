@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 from beholder._lock import only_writer
 from beholder._shards import INPUT_COLUMNS, INPUTS, Shards, storable
+from beholder.calibration import FILE as CALIBRATION
 from beholder.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+_LOG = logging.getLogger(__name__)
 
 KEY, IMAGE, PROMPT = INPUT_COLUMNS
 PENDING = "pending: not scored yet; run score again"
@@ -111,6 +115,9 @@ class ScoreTable:
     def merge(self, other: ScoreTable) -> None:
         """Add the rows and scores of another table that are not here yet.
 
+        So is a reward's calibration; where both have one and they differ, neither is kept, with a
+        warning.
+
         Raises:
             ConfigError: if a reward is in both with different configurations.
             DataError: if a key is in both with a different picture or prompt.
@@ -123,6 +130,7 @@ class ScoreTable:
                 writer.claim(reward, other.config(reward))
                 for part in other._scores(reward).tables():
                     writer.add_missing_scores(reward, part)
+                _merge_calibrations(self.folder, other.folder, reward)
 
     @contextmanager
     def writing(self) -> Iterator[TableWriter]:
@@ -249,6 +257,27 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
 def _mark(row: Mapping[str, Any]) -> int:
     text = json.dumps([storable(row[name] or "") for name in (IMAGE, PROMPT)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _merge_calibrations(into: Path, other: Path, reward: str) -> None:
+    """Leave the one calibration that two tables have of a reward; none if they have two."""
+    here, there = (folder / "rewards" / reward / CALIBRATION for folder in (into, other))
+    if not there.is_file() or (here.is_file() and here.read_bytes() == there.read_bytes()):
+        return
+    if here.is_file():
+        here.unlink()
+        _LOG.warning(
+            "%s and %s differ, so the calibration of %s is left out; give one where it is asked "
+            "for, such as --calibration %s=FILE",
+            here,
+            there,
+            reward,
+            reward,
+        )
+        return
+    partial = here.with_name(f".{here.name}.partial")
+    partial.write_bytes(there.read_bytes())
+    partial.replace(here)
 
 
 def _join(inputs: pa.Table, scores: pa.Table, error: str) -> pa.Table:

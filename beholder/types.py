@@ -134,7 +134,8 @@ class Scores:
         """Scores of several batches one after another.
 
         A part in which no picture could be scored has no maps and words: NaN and none stand in.
-        Raises DataError if there is no part, or the others carry different aspects or maps.
+        Raises DataError if there is no part, or the others carry different aspects, maps or
+        deviations.
         """
         if not parts:
             raise DataError("there are no scores to concatenate")
@@ -143,6 +144,8 @@ class Scores:
         scored = [p for p in parts if len(p.errors) < len(p)]
         if any(p.maps.keys() != scored[0].maps.keys() for p in scored):
             raise DataError("the batches carry different maps and cannot be one table")
+        if any(p.deviations.keys() != scored[0].deviations.keys() for p in scored):
+            raise DataError("the batches carry different deviations and cannot be one table")
         offsets = [0]
         for part in parts:
             offsets.append(offsets[-1] + len(part))

@@ -1,6 +1,7 @@
 """The verb on a folder of judgements and a tiny reward, from fit to filter."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 
 import beholder
 from beholder._calibrate import calibration_text, register
-from beholder.annotation.records.dataset import write_preferences
+from beholder.annotation.records.dataset import read_preferences, write_preferences
 from beholder.calibration import Curve, read_calibration
 from beholder.errors import ConfigError, DataError
+from beholder.eval.evaluation_record import pairs_hash
 from beholder.rewards.tiny import build
 from beholder.types import Preference
 from tests.calibrations import calibration
@@ -57,14 +59,14 @@ def judgements(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def run(*words: object) -> str:
+def run(*words: object, code: int = 0) -> str:
     """What the verb prints; its error is raised."""
     app = typer.Typer()
     app.callback()(lambda: None)
     register(app)
     given = ["calibrate", *map(str, words), "--draws", "50"]
     result = CliRunner().invoke(app, given, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
     return result.output
 
 
@@ -86,7 +88,11 @@ def test_a_folder_gets_its_calibration_and_a_page(
     assert told["scores"]["total"]["curve"]["temperature"] == total.curve.temperature
     assert told["file"] == str(folder / "calibration.json")
     assert len(total.reference) == told["scores"]["total"]["reference"] == 12
-    assert reward.calibration.reference == f"12 pictures of {pictures}"
+    assert reward.calibration.reference == f"12 pictures of {pictures.name}"
+    hashed = pairs_hash(read_preferences(judgements))
+    assert reward.calibration.judgements == f"{judgements.name}, pairs {hashed}"
+    kept = (folder / "calibration.json").read_text()
+    assert not [here for here in (judgements, pictures, tmp_path) if str(here.parent) in kept]
     assert total.after.log_loss.value < total.before.log_loss.value
     won = reward.win_probability(reward.score(sorted(pictures.glob("*.png")), "a cat"))
     assert won.total.mean().item() == pytest.approx(0.5, abs=1e-6)  # against themselves
@@ -126,3 +132,81 @@ def test_the_table_says_before_and_after_and_what_was_left_out() -> None:
         assert shown in lines[4]
     assert "T = 0.5" in lines[8]
     assert "0.200" in lines[8]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--set", "mine.seed=2"], "--set mine.seed"),
+        (["--dtype", "bf16"], "--dtype bf16"),
+    ],
+)
+def test_a_folder_keeps_no_calibration_of_a_reward_other_than_it_holds(
+    judgements: Path, tmp_path: Path, words: list[str], named: str
+) -> None:
+    folder, file = tmp_path / "mine", tmp_path / "c.json"
+    build(seed=1).save_pretrained(folder)
+    with pytest.raises(ConfigError, match=f"{named} make another reward.*give --out FILE"):
+        run(folder, tmp_path / "no-judgements", *words)  # refused before anything is read
+    assert not (folder / "calibration.json").exists()
+    run(folder, judgements, "--set", "mine.seed=1")
+    assert beholder.load(str(folder)).calibration is not None
+    if "--dtype" in words:
+        run(folder, judgements, *words, "--out", file)
+        half = beholder.load(str(folder), dtype=torch.bfloat16, calibration=file)
+        assert half.calibration == read_calibration(file)
+
+
+def test_pictures_without_a_score_are_named_counted_and_leave_with_3(
+    judgements: Path, pictures: Path, tmp_path: Path
+) -> None:
+    said = read_preferences(judgements)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(Path(said[0].first).read_bytes()[:60])
+    rows = [replace(p, first=str(broken)) if p.first == said[0].first else p for p in said]
+    write_preferences(rows, tmp_path / "said")
+    lines = ["image,prompt", *(f"{picture},a cat" for picture in sorted(pictures.glob("*.png")))]
+    (tmp_path / "reference.csv").write_text("\n".join([*lines, f"{broken},a cat", ",a cat"]))
+    out = tmp_path / "c.json"
+    given = ("tiny", tmp_path / "said", "--set", "tiny.seed=1", "--out", out)
+    printed = run(*given, "--reference", tmp_path / "reference.csv", code=3)
+    found = read_calibration(out)
+    assert (found.pairs_left_out, found.scores["total"].pairs) == (12, 60)
+    assert (sum(found.unreadable.values()), found.reference) == (1, "12 pictures of reference.csv")
+    (code,) = found.unreadable
+    assert found.reference_left_out == {code: 1, "no-picture": 1}
+    assert f"left out: 12 pairs with a picture without a score (1 {code})" in printed
+    assert f"without a score in the reference set: 1 {code}, 1 no-picture" in printed
+    assert f"{broken} has no score: {code}" in printed
+    printed = run(*given, "--json", code=3)
+    told = json.JSONDecoder().raw_decode(printed, printed.index("{"))[0]
+    assert told["pairs_left_out"] == 12
+    assert str(tmp_path) not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [(["--total-by", "looks"], "nobody was asked"), (["--method", "isotonic"], "too few")],
+)
+def test_judgements_that_cannot_suffice_cost_no_scoring(
+    judgements: Path, pictures: Path, tmp_path: Path, words: list[str], why: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a reward was loaded")
+
+    monkeypatch.setattr(beholder.rewards, "load", load)
+    with pytest.raises((ConfigError, DataError), match=why):
+        run("tiny", judgements, "--reference", pictures, *words, "--out", tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_judgements_that_the_reward_was_trained_on_are_warned_of(
+    judgements: Path, tmp_path: Path, mixed: bool
+) -> None:
+    build(seed=1).save_pretrained(tmp_path)
+    assert "trained on" not in run(tmp_path, judgements)
+    source = {"preferences": str(judgements)}
+    config = {"preferences": "preferences", "mix": {"own": source}} if mixed else source
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    assert f"warning: the reward was trained on {judgements}" in run(tmp_path, judgements)

@@ -117,7 +117,7 @@ def test_hpdv2_is_read_as_published_and_counted_as_published(hpdv2: Path, verbs:
     assert found["aspects"]["overall"]["prompts"] == 6
     assert (found["data"]["name"], found["data"]["split"]) == ("hpdv2", "test")
     reward = beholder.load("tiny")
-    assert found["reward"]["weights"] == weights_hash(reward)[:16]
+    assert found["reward"]["weights"] == weights_hash(reward)
     assert found["reward"]["dtype"] == "float32"
     assert found["reward"]["resize"][0]["fit"] == "squash"
     assert {"beholder", "torch", "pillow"} <= set(found["versions"])
@@ -234,9 +234,13 @@ def test_saved_numbers_stand_in_the_rewards_folder_and_tell_the_power(
     words = ["evaluate", folder, judgements, "--save", "--set", "other.seed=3"]
     assert verbs(*words, "--against", "other=tiny") == 0
     assert verbs(*words[:4], "--protocol", "hpdv2") == 0
+    assert verbs(*words[:4]) == 0  # keeps the difference
     assert verbs(*words, "--against", "other=tiny") == 0
     kept = json.loads((folder / "evaluation.json").read_text())
     assert [k["protocol"] for k in kept] == ["hpdv2/1", "imagereward/1"]
+    against = [each["against"] for each in kept[1]["differences"]]
+    assert {each["weights"] for each in against} == {weights_hash(beholder.load("tiny", seed=3))}
+    assert len(against) == len(ASPECTS)
     assert kept[1]["data"]["name"] == "judgements"
     assert beholder.load(str(folder)).card.name == "tiny"  # the file harms nothing
     told = verbs.json("power", folder, "--within", "0.1")
@@ -244,6 +248,8 @@ def test_saved_numbers_stand_in_the_rewards_folder_and_tell_the_power(
     (gap, *_) = told["evaluations"][1]["differences"]
     assert (gap["first"], gap["second"], gap["prompts"]) == ("reward", "other", 6)
     assert told["evaluations"][1]["accuracies"][0]["within"] == 0.1
+    assert verbs("power", folder, "--by", "step") == 2
+    assert "--by and --score are of a score table" in verbs.err
     assert verbs("power", folder) == 0
     assert "prompts for +-0.02" in verbs.out
     assert verbs("evaluate", "tiny", judgements, "--save") == 2
@@ -271,6 +277,8 @@ def test_power_says_how_many_prompts_tell_checkpoints_apart(tmp_path: Path, verb
     assert "prompts tell a difference of" in verbs.out
     assert verbs("power", tmp_path / "scores", "--by", "modl") == 2
     assert verbs("power", tmp_path / "scores", "--alpha", "2") == 2
+    assert verbs("power", tmp_path / "scores", "--within", "0.1") == 2
+    assert "--within is of a reward's evaluation.json" in verbs.err
     assert verbs("power", tmp_path / "p") == 1
 
 
@@ -282,7 +290,58 @@ def test_rich_feedback_is_measured_by_its_own_figures(tmp_path: Path, verbs: Ver
     assert "plausibility.plcc" in verbs.out
     assert "not scored, missing: 1" in verbs.out
     assert verbs("evaluate", "tiny", tmp_path / "data", "--against", "tiny") == 2
-    assert "are for pairs" in verbs.err
+    assert "leave out what is for pairs: --against" in verbs.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--protocol", "hpdv2"],
+        ["--tie-threshold", "0.1"],
+        ["--read", "raw=true"],
+        ["--validation", "x"],
+        ["--save"],
+    ],
+)
+def test_what_means_nothing_on_rich_feedback_is_refused(
+    tmp_path: Path, verbs: Verbs, words: list[str]
+) -> None:
+    write_feedback(feedback(tmp_path, 1), tmp_path / "data")
+    assert verbs("evaluate", "tiny", tmp_path / "data", *words) == 2
+    assert f"leave out what is for pairs: {words[0]}" in verbs.err
+
+
+def test_draws_and_seed_are_those_of_rich_feedback_too(tmp_path: Path, verbs: Verbs) -> None:
+    write_feedback(feedback(tmp_path, 4), tmp_path / "data")
+    words = ["evaluate", "tiny", tmp_path / "data", "--draws", "7", "--seed", "3"]
+    found = verbs.json(*words)
+    assert (found["draws"], found["seed"]) == (7, 3)
+
+
+def test_what_is_wrong_shows_before_a_reward_is_loaded(
+    judgements: Path, verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> dict[str, Any]:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("beholder._terminal.named_rewards", load)
+    assert verbs("evaluate", "tiny", judgements, "--protocol", "pickapic") == 2
+    assert verbs("evaluate", "tiny", judgements / "nowhere") == 1
+    assert verbs("evaluate", "tiny", f"hpdv2:{judgements / 'nowhere'}") == 1
+    pickapic = ["evaluate", "tiny", judgements, "--protocol", "pickapic"]
+    assert verbs(*pickapic, "--tie-threshold", "1.5") == 2
+    assert verbs(*pickapic, "--tie-threshold", "0.1", "--validation", "x") == 2
+
+
+def test_a_reward_that_is_judged_by_what_it_learned_is_warned_of(
+    judgements: Path, tmp_path: Path, verbs: Verbs
+) -> None:
+    beholder.load("tiny").save_pretrained(tmp_path / "run")
+    (tmp_path / "run/config.yaml").write_text(f"preferences: {judgements}\n")
+    assert verbs("evaluate", tmp_path / "run", judgements, "--draws", "5") == 0
+    assert "WARNING: run was trained on" in verbs.err
+    assert verbs("evaluate", "tiny", judgements, "--draws", "5") == 0
+    assert "WARNING" not in verbs.err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Pairs from folders and published data sets, and what describes a reward."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 import beholder
 from beholder._evaluate_data import (
     described,
+    has_learned,
     own_figures,
     published_figures,
     read_pairs,
@@ -18,7 +20,8 @@ from beholder._evaluate_data import (
 from beholder.annotation.records.dataset import write_preferences
 from beholder.errors import ConfigError
 from beholder.eval.evaluation_record import PairData
-from beholder.rewards import RewardCard, reward_class
+from beholder.rewards import RewardCard, reward_class, tiny
+from beholder.rewards._calibration import owner_of
 from beholder.rewards._card import Accuracy
 from beholder.types import Preference
 from tests.annotation.sources.published import touch, write_json
@@ -83,6 +86,48 @@ def test_a_folder_of_judgements_is_named_by_itself(tmp_path: Path) -> None:
     assert source_name("hpdv2:x:test") == "hpdv2"
 
 
+def converted(place: Path, **report: object) -> PairData:
+    """A folder called as a data set, with such a report."""
+    said = [Preference(key="k", prompt="x", first="a", second="b", p_first={"overall": 1.0})]
+    write_preferences(said, place / "hpdv2/preferences")
+    if report:
+        write_json(place / "hpdv2/report.json", {"source": "hpdv2", "split": "test", **report})
+    return read_pairs(str(place / "hpdv2"), [], "test")
+
+
+def test_a_folder_is_a_published_test_set_only_if_its_report_says_so(tmp_path: Path) -> None:
+    assert published_figures(converted(tmp_path / "named")) == []
+    assert published_figures(converted(tmp_path / "old", left_out={})) == []
+    cut = converted(tmp_path / "cut", limit=100, options={"raw": "True"}, left_out={"no label": 3})
+    assert published_figures(cut) == []
+    assert (cut.limit, cut.options, cut.rows_left_out) == (100, {"raw": "True"}, {"no label": 3})
+    assert cut.as_dict()["limit"] == 100
+    assert published_figures(converted(tmp_path / "train", limit=None, split="train")) == []
+    assert published_figures(converted(tmp_path / "whole", limit=None, left_out={})) != []
+
+
+@pytest.mark.parametrize(
+    ("config", "learned"),
+    [
+        ({"preferences": "data"}, True),
+        ({"preferences": "data/preferences"}, True),
+        ({"mix": {"a": {"preferences": "data"}}}, True),
+        ({"feedback": "data"}, True),
+        ({"preferences": "other", "evaluation": "data"}, False),
+    ],
+)
+def test_what_a_run_learned_from_is_known(
+    tmp_path: Path, config: dict[str, Any], learned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/preferences").mkdir(parents=True)
+    tiny.build().save_pretrained(tmp_path / "run")
+    (tmp_path / "run/config.yaml").write_text(json.dumps(config))
+    reward = beholder.load(str(tmp_path / "run"))
+    assert has_learned(reward, str(tmp_path / "data")) == learned
+    assert not has_learned(beholder.load("tiny"), "data")
+
+
 def test_a_reward_is_described_by_what_moves_its_scores() -> None:
     one = described("mine", beholder.load("tiny"))
     assert (one["name"], one["reward"], one["options"]) == ("mine", "tiny", {"seed": 0})
@@ -97,11 +142,12 @@ def test_a_reward_is_described_by_what_moves_its_scores() -> None:
     other = described("mine", beholder.load("tiny", seed=1))
     assert (one["dtype"], half["dtype"]) == ("float32", "bfloat16")
     assert len({str(each["weights"]) for each in (one, half, other)}) == 3
-    assert all(len(str(each["weights"])) == 16 for each in (one, half, other))
+    assert one["weights"] == owner_of(beholder.load("tiny")).weights
+    assert all(len(str(each["weights"])) == 64 for each in (one, half, other))
 
 
 def test_published_figures_are_those_of_the_same_test_split() -> None:
-    data = PairData(name="imagerewarddb", split="test", preferences=())
+    data = PairData(name="imagerewarddb", split="test", preferences=(), is_published=True)
     found = {(p.reward, p.percent) for p in published_figures(data)}
     assert {("imagereward", 65.14), ("mps", 67.5), ("blipscore", 57.76)} <= found
     assert published_figures(PairData(name="imagerewarddb", split="train", preferences=())) == []
@@ -110,7 +156,7 @@ def test_published_figures_are_those_of_the_same_test_split() -> None:
 
 
 def test_the_card_of_the_reward_at_hand_counts_too_and_none_twice() -> None:
-    data = PairData(name="hpdv2", split="test", preferences=())
+    data = PairData(name="hpdv2", split="test", preferences=(), is_published=True)
     old = RewardCard(name="hps", paper="", accuracy=(Accuracy("HPDv2 test", 83.3, "p", "s"),))
     found = [p.percent for p in published_figures(data, [old, old]) if p.reward == "hps"]
     assert found == [83.3, 84.1]

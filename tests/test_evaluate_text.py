@@ -62,11 +62,20 @@ def test_a_tie_threshold_is_told_with_where_it_comes_from() -> None:
     assert "tie threshold (given): overall 0.2, detail 0.2" in text
 
 
+def test_names_cannot_break_out_of_their_line() -> None:
+    data = PairData(name="d\n\x1b[31m", preferences=())
+    text = texts.evaluation_text(
+        "r\n", evaluate(TableScores(ROWS, "r"), pairs("ab"), draws=1), data
+    )
+    assert "\x1b" not in text
+    assert text.splitlines()[0].startswith("r on d [31m, protocol")
+
+
 def test_a_difference_stands_with_its_interval_and_both_p_values() -> None:
     difference = Difference(
         first="a", second="b", aspect="overall", accuracy_first=0.6, accuracy_second=0.5,
         difference=0.1, low=0.05, high=0.15, p=0.00002, p_holm=0.04, pairs=9, prompts=7,
-        deviation=0.3,
+        deviation=0.3, flips=128, draws=10, seed=0,
     )  # fmt: skip
     text = texts.differences_text([difference])
     for part in ("a - b", "0.100 [0.050, 0.150]", "2e-05", "0.04"):

@@ -2,16 +2,8 @@ from pathlib import Path
 
 from beholder import _summaries as summaries
 from beholder.eval.filtering import FilterSummary, Rule
-from beholder.eval.preference import evaluate
 from beholder.eval.ranking import rank
-from beholder.eval.table_scores import TableScores
 from beholder.rewards.scoring import Summary
-from beholder.types import Preference
-
-ROWS = [
-    {"key": "a", "image": "/p/a.png", "prompt": "x", "r.total": 2.0},
-    {"key": "b", "image": "/p/b.png", "prompt": "x", "r.total": 1.0},
-]
 
 
 def test_failed_rows_are_counted_by_reward_and_code() -> None:
@@ -21,17 +13,6 @@ def test_failed_rows_are_counted_by_reward_and_code() -> None:
     assert summaries.score_text(summary, Path("scores")) == (
         "scores: 5 rows, 2 scored now, 1 failed, 2 were done before, 2.0 s\n  mps: 1 truncated"
     )
-
-
-def test_accuracy_stands_with_its_interval_protocol_and_lost_pairs() -> None:
-    pairs = [
-        Preference(key=k, prompt="x", first="/p/a.png", second=second, p_first={"overall": 1.0})
-        for k, second in (("1", "/p/b.png"), ("2", "/p/lost.png"))
-    ]
-    text = summaries.accuracy_text("r", evaluate(TableScores(ROWS, "r"), pairs, draws=10))
-    assert "protocol imagereward" in text
-    assert "overall  1.000 [1.000, 1.000]" in text
-    assert "1 pictures have no score; 1 pairs with them do not count" in text
 
 
 def test_a_ranking_says_who_is_not_told_apart() -> None:

@@ -158,6 +158,22 @@ def test_two_tables_merge_like_one_pass(tmp_path: Path) -> None:
         one.merge(write(tmp_path / "3", "e", config={"weights": "other"}))
 
 
+def test_a_merged_table_keeps_a_calibration_that_nobody_contradicts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = write(tmp_path / "1", "ab"), write(tmp_path / "2", "bc")
+    here, there = (t.folder / "rewards" / "mps" / "calibration.json" for t in (one, two))
+    there.write_text("a")
+    for _ in range(2):  # it has none, then the same
+        one.merge(two)
+        assert here.read_text() == "a"
+    assert caplog.text == ""
+    there.write_text("b")
+    one.merge(two)
+    assert not here.exists()
+    assert "differ, so the calibration of mps is left out" in caplog.text
+
+
 def test_only_one_process_writes_at_a_time(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom beholder.errors import DataError\n"

@@ -10,7 +10,10 @@ import typer
 import beholder
 from beholder import _training as verbs
 from beholder.annotation.records.dataset import read_preferences, write_preferences
+from beholder.eval.evaluation_record import pairs_hash
 from beholder.rewards import tiny
+from beholder.rewards._calibration import owner_of
+from beholder.rewards._model_card import model_card
 from tests.shell import Shell
 from tests.training.brightness import preferences
 from tests.training.score_tables import make_table
@@ -116,7 +119,7 @@ def test_distill_takes_a_column_a_temperature_and_a_few_pairs(tmp_path: Path, sh
     )
     assert told["aspects"] == {"alignment": ["vlm.total"]}
     assert told["curves"]["vlm.total"]["temperature"] == 2  # type: ignore[index]
-    assert told["pairs"] == {"training": 20, "held_out": 0}
+    assert told["pairs"] == {"training": 20, "held_out": 0, "left_out": 37}
     assert all(p.p_first.keys() == {"alignment"} for p in read_preferences(tmp_path / "pairs"))
 
 
@@ -139,6 +142,14 @@ def test_the_fidelity_of_a_student_is_told_and_kept_in_its_folder(
     assert "judge with people" in shell.out
     kept: Any = json.loads((student / "fidelity.json").read_text())
     assert kept["judge"]["aspects"]["overall"]["accuracy"] == 1
+    assert kept["reward"]["weights"] == owner_of(tiny.build()).weights
+    assert list(kept["judges"]) == ["judge"]
+    assert kept["versions"]["beholder"] == beholder.__version__
+    held_out = read_preferences(tmp_path / "pairs/held_out")
+    people = read_preferences(tmp_path / "people")
+    assert kept["pairs"] == {"judge": pairs_hash(held_out), "people": pairs_hash(people)}
+    Path(held_out[0].first).unlink()
+    assert shell(*asked) == 3
 
 
 @pytest.mark.parametrize(
@@ -181,6 +192,23 @@ def test_push_uploads_the_folder_and_says_where(
     assert told["address"] == "https://hub.example/user/mine"
     assert sent["private"] is True
     assert "README.md" in sent["files"]
+
+
+def test_agreement_goes_into_the_card_from_a_file_alone(
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beholder.rewards.Reward.push_to_hub", lambda *_, **__: "address")
+    tiny.build().save_pretrained(tmp_path / "mine")
+    told = {"aspects": {"overall": {"answers": 9, "percent": 0.5}}, "annotators": {"ann": 1}}
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    words = ["push", tmp_path / "mine", "user/mine", "--agreement"]
+    assert shell(*words, tmp_path / "told.json") == 0
+    assert "| overall | 9 | 50.0 % |" in model_card(tmp_path / "mine")
+    assert "ann" not in json.loads((tmp_path / "mine/agreement.json").read_text())
+    (tmp_path / "told.json").write_text("[]")
+    assert shell(*words, tmp_path / "told.json") == 1
+    assert "tells of no agreement" in shell.err
+    assert shell(*words, tmp_path / "nowhere.json") == 1
 
 
 def test_pushing_a_folder_without_a_reward_is_refused(tmp_path: Path, shell: Shell) -> None:

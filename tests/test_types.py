@@ -45,6 +45,10 @@ def test_concatenation_refuses_nothing_and_unequal_parts() -> None:
         Scores.concatenate([scores(1.0), Scores(torch.ones(1))])
     with pytest.raises(DataError, match="different maps"):
         Scores.concatenate([scores(1.0), Scores(torch.ones(1), {"detail": torch.ones(1)})])
+    sure, unsure = (Scores(torch.ones(1), deviations=d) for d in ({}, {"overall": torch.ones(1)}))
+    for parts in ([sure, unsure], [unsure, sure]):
+        with pytest.raises(DataError, match="different deviations"):
+            Scores.concatenate(parts)
 
 
 def test_detached_scores_are_float32_without_gradient() -> None:

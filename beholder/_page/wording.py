@@ -51,8 +51,12 @@ def _spelt(character: str) -> str:
 
 
 def in_markdown(text: object) -> str:
-    """Text that Markdown shows as it is, on one line: no markup, link, table cell or formula."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", str(visible(str(text))))
+    """Text that Markdown shows as it is, on one line: no markup, link, table cell or formula.
+
+    Nor does a bare address become a link, `&lt;` a character, or `@name` somebody's name.
+    """
+    shown = re.sub(r"([\\`*_{}\[\]<>#|~$&@])", r"\\\1", str(visible(str(text))))
+    return re.sub(r":(?=//)|(?<=www)\.|(?<=mailto):|(?<=xmpp):", r"\\\g<0>", shown, flags=re.I)
 
 
 def shorten(text: str, length: int) -> str:

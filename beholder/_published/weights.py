@@ -120,7 +120,8 @@ def hub_errors(failure: str, instead: str = "a local file or folder") -> Iterato
     from huggingface_hub.constants import is_offline_mode  # noqa: PLC0415
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError  # noqa: PLC0415
 
-    refusals = (OSError, ValueError, EntryNotFoundError, HfHubHTTPError, *_transport_errors())
+    known = (OSError, ValueError, EntryNotFoundError, HfHubHTTPError)
+    refusals: tuple[type[Exception], ...] = (*known, *_transport_errors())
     try:
         yield
     except refusals as error:

@@ -10,7 +10,8 @@ on all. Intervals redraw prompts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,10 +33,11 @@ from beholder.eval._calibration.margins import margins as margins
 from beholder.eval._calibration.reliability import Redraws, reliability
 from beholder.eval._calibration.temperature import fit_temperature as fit_temperature
 from beholder.eval._calibration.temperature import refuse_chance
-from beholder.eval._calibration.ties import choose_tie_threshold, tie_credit
-from beholder.eval.preference import ScoredPairs
+from beholder.eval._calibration.ties import best_tie_threshold
+from beholder.eval.preference import ScoredPairs, pair_credit
 from beholder.eval.preference import score_pairs as score_pairs
-from beholder.types import Scores
+from beholder.tables import error_code
+from beholder.types import Preference, Scores
 
 FEWEST: Mapping[Method, int] = {"temperature": 30, "isotonic": 200}
 """Pairs below which a method is refused: its curve would be what chance made it."""
@@ -68,6 +70,16 @@ class Fitting:
             raise ConfigError(f"folds must be 2 or more, got {self.folds}")
 
 
+def check_judgements(preferences: Sequence[Preference], fitting: Fitting) -> None:
+    """Refuse judgements that cannot calibrate the total however well their pictures are scored.
+
+    Raises ConfigError and DataError as `calibrate` does, before anything is scored.
+    """
+    _refuse_unasked(list(dict.fromkeys(a for p in preferences for a in p.p_first)), fitting)
+    asked = [p.prompt for p in preferences if fitting.total_by in p.p_first]
+    _refuse_few(len(asked), len(set(asked)), fitting)
+
+
 def calibrate(
     judged: ScoredPairs, fitting: Fitting | None = None, *, reference: Scores | None = None
 ) -> Calibration:
@@ -85,34 +97,63 @@ def calibrate(
             reason.
     """
     how = fitting or Fitting()
-    answered = judged.answered()
-    if how.total_by not in answered:
-        raise ConfigError(
-            f"nobody was asked for {how.total_by!r}, which is to judge the total; "
-            f"answered: {', '.join(answered) or 'nothing'}"
-        )
-    compared = judged.scores if reference is None else reference
+    _refuse_unasked(judged.answered(), how)
     scores: dict[str, ScoreCalibration] = {}
     left_out: dict[str, str] = {}
     for name in ("total", *judged.scores.aspects):
         answers = how.total_by if name == "total" else name
         try:
-            found = calibrate_pairs(answered_pairs(judged, name, answers), how, answers=answers)
+            pairs = answered_pairs(judged, name, answers)
+            scores[name] = calibrate_pairs(pairs, how, answers=answers)
         except DataError as error:
             if name == "total":
                 raise
             left_out[name] = str(error)
-            continue
-        scores[name] = replace(found, reference=_reference(compared, name))
-    return Calibration(
+    found = Calibration(
         method=how.method,
         scores=scores,
         left_out=left_out,
-        reference=f"{len(compared)} pictures",
+        pairs_left_out=int(np.isnan(margins(judged, "total")).sum()),
+        unreadable=_unreadable(judged),
         folds=how.folds,
         draws=how.draws,
         seed=how.seed,
     )
+    return with_reference(found, judged.scores if reference is None else reference)
+
+
+def with_reference(found: Calibration, compared: Scores) -> Calibration:
+    """The calibration with other pictures with which a score is compared as a win probability.
+
+    Raises DataError if none of them has a score of those that were calibrated.
+    """
+    missing = _without_score(compared)
+    return replace(
+        found,
+        scores={
+            name: replace(one, reference=_reference(compared, name))
+            for name, one in found.scores.items()
+        },
+        reference=f"{len(compared) - sum(missing.values())} pictures",
+        reference_left_out=missing,
+    )
+
+
+def _without_score(scores: Scores) -> dict[str, int]:
+    """Code of an error -> how many scores of pictures are missing for it."""
+    return dict(Counter(code for _, code in _failures(scores)).most_common())
+
+
+def _unreadable(judged: ScoredPairs) -> dict[str, int]:
+    """Code of an error -> how many judged pictures have no total for it, whatever the prompt."""
+    codes = {judged.nodes[row][0]: code for row, code in _failures(judged.scores)}
+    return dict(Counter(codes.values()).most_common())
+
+
+def _failures(scores: Scores) -> Iterator[tuple[int, str]]:
+    """Rows without a total, and the code of the error."""
+    for row in np.flatnonzero(~np.isfinite(scores.total.double().numpy())).tolist():
+        yield row, error_code(scores.errors.get(row, "non-finite"))
 
 
 def calibrate_pairs(pairs: Pairs, how: Fitting, *, answers: str = "overall") -> ScoreCalibration:
@@ -120,23 +161,22 @@ def calibrate_pairs(pairs: Pairs, how: Fitting, *, answers: str = "overall") -> 
 
     Raises DataError if there are too few pairs or prompts, or no curve fits.
     """
-    _refuse_few(pairs, how)
+    _refuse_few(len(pairs), pairs.prompts, how)
     curve = fit_curve(pairs, how.method)
     held_out = _held_out(pairs, how)
     redraws = Redraws(group=pairs.group, draws=how.draws, seed=how.seed)
     plain = _judged(pairs, Curve())
-    human = np.sign(pairs.p_first - 0.5)
     return ScoreCalibration(
         answers=answers,
         pairs=len(pairs),
         prompts=pairs.prompts,
-        human_ties=int((human == 0).sum()),
+        human_ties=int((pairs.p_first == 0.5).sum()),
         curve=curve,
         before=reliability(plain.stated, pairs.p_first, plain.losses, redraws),
         after=reliability(held_out.stated, pairs.p_first, held_out.losses, redraws),
         log_loss_gain=redraws.measured(plain.losses - held_out.losses),
-        tie_accuracy=redraws.measured(tie_credit(held_out.predicted, human)),
-        plain_accuracy=redraws.measured(tie_credit(np.sign(pairs.margin), human)),
+        tie_accuracy=redraws.measured(_tie_credit(held_out.predicted, pairs)),
+        plain_accuracy=redraws.measured(_tie_credit(pairs.margin, pairs)),
     )
 
 
@@ -152,7 +192,7 @@ def fit_curve(pairs: Pairs, method: Method) -> Curve:
         knots, levels = fit_isotonic(pairs.margin, pairs.p_first, prior=_DIVIDED)
         curve = Curve(knots=tuple(knots.tolist()), levels=tuple(levels.tolist()))
     sure = certainty(curve.probability(pairs.margin))
-    return replace(curve, tie_threshold=choose_tie_threshold(sure, pairs.is_right))
+    return replace(curve, tie_threshold=best_tie_threshold(sure, pairs.is_right))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,17 +232,30 @@ def fold_of(group: Groups, folds: int, seed: int) -> Groups:
     return dealt[at]
 
 
-def _refuse_few(pairs: Pairs, how: Fitting) -> None:
+def _tie_credit(predicted: Floats, pairs: Pairs) -> Floats:
+    """What each pair earns by the rule of Pick-a-Pic, a tie being predicted where it is 0."""
+    return pair_credit(predicted, pairs.p_first, "pickapic", 0.0)[0]
+
+
+def _refuse_unasked(answered: Sequence[str], how: Fitting) -> None:
+    if how.total_by not in answered:
+        raise ConfigError(
+            f"nobody was asked for {how.total_by!r}, which is to judge the total; "
+            f"answered: {', '.join(answered) or 'nothing'}"
+        )
+
+
+def _refuse_few(pairs: int, prompts: int, how: Fitting) -> None:
     fewest = FEWEST[how.method]
-    if len(pairs) < fewest:
-        hint = "; the method temperature needs fewer" if len(pairs) >= FEWEST["temperature"] else ""
+    if pairs < fewest:
+        hint = "; the method temperature needs fewer" if pairs >= FEWEST["temperature"] else ""
         raise DataError(
-            f"{len(pairs)} answered pairs are too few for the method {how.method}, "
+            f"{pairs} answered pairs are too few for the method {how.method}, "
             f"which needs {fewest}{hint}"
         )
-    if pairs.prompts < 2 * how.folds:
+    if prompts < 2 * how.folds:
         raise DataError(
-            f"the pairs have {pairs.prompts} prompts, too few for {how.folds} folds of at least 2; "
+            f"the pairs have {prompts} prompts, too few for {how.folds} folds of at least 2; "
             "judge pairs of more prompts, or take fewer folds"
         )
 

@@ -9,6 +9,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from beholder._page.document import Figure, Page, render_page, write_whole
 from beholder._page.wording import number
 from beholder.calibration import Calibration, Measured, ScoreCalibration
@@ -45,7 +47,7 @@ def write_calibration_page(
     values = {
         "calibration": calibration,
         "diagram": diagram,
-        "told": told,
+        "told": _shown,
         "curve": curve_text,
     }
     page = _frame(calibration, name, commands)
@@ -77,6 +79,12 @@ def told(found: Measured, digits: int = 3) -> str:
     """A number with its interval, such as "0.012 (0.000 to 0.031)"."""
     value, low, high = (number(x, digits) for x in (found.value, found.low, found.high))
     return f"{value} ({low} to {high})"
+
+
+def _shown(found: Measured) -> Markup:
+    """The same for a table, whose narrow cells break before the interval and not inside it."""
+    value, _, interval = told(found).partition(" ")
+    return Markup('{} <span class="range">{}</span>').format(value, interval)
 
 
 def curve_text(found: ScoreCalibration) -> str:

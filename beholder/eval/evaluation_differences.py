@@ -20,6 +20,8 @@ from beholder.eval.protocols import earned_by_prompt, pair_credit, ratio, ratio_
 
 _CELLS = 2**22  # signs that are held at once
 _EXACT = 12  # prompts up to which every swap is tried
+FLIPS = 10_000
+"""Random sign patterns of a p-value where there are too many to try all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,9 @@ class Difference:
         pairs, prompts: that count.
         deviation: standard deviation of what a prompt adds to the difference; that of n prompts
             has the standard error deviation / sqrt(n). `beholder.eval.power` reads it.
+        flips: sign patterns of which p is the share; 0 without a prompt on which the two differ.
+        draws, seed: of the interval; the seed is that of the sign flips too.
+        tie_threshold_first, tie_threshold_second: of the pickapic protocol; None for the others.
     """
 
     first: str
@@ -53,8 +58,13 @@ class Difference:
     pairs: int
     prompts: int
     deviation: float
+    flips: int
+    draws: int
+    seed: int
+    tie_threshold_first: float | None = None
+    tie_threshold_second: float | None = None
 
-    def as_dict(self) -> dict[str, float | int | str]:
+    def as_dict(self) -> dict[str, float | int | str | None]:
         """The same as plain JSON-ready values."""
         return asdict(self)
 
@@ -84,7 +94,7 @@ def differences(
     return [replace(each, p_holm=p) for each, p in zip(found, corrected, strict=True)]
 
 
-def sign_flip_p(values: Floats, *, draws: int = 10_000, seed: int = 0) -> float:
+def sign_flip_p(values: Floats, *, draws: int = FLIPS, seed: int = 0) -> float:
     """Two-sided p of the sum of values (groups,) that are as likely to have the other sign.
 
     All sign patterns are tried with up to 12 values that are not 0; otherwise `draws` random ones,
@@ -102,6 +112,14 @@ def sign_flip_p(values: Floats, *, draws: int = 10_000, seed: int = 0) -> float:
         return float((np.abs((1 - 2 * bits) @ moving) >= seen).mean())
     extreme = sum(int((np.abs(some) >= seen).sum()) for some in _flipped(moving, draws, seed))
     return (extreme + 1) / (draws + 1)
+
+
+def sign_patterns(values: Floats, *, draws: int = FLIPS) -> int:
+    """How many patterns `sign_flip_p` tries of such values, the one that was seen among them."""
+    moving = int((values != 0).sum())
+    if not moving:
+        return 0
+    return int(2**moving) if moving <= _EXACT else draws + 1
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -130,6 +148,7 @@ def _difference(
     sums = np.column_stack([first, second[:, 0]])
     values, drawn = _parts(sums.sum(0, keepdims=True)), _parts(_redrawn(sums, counting))
     interval = percentile_interval(drawn[0] - drawn[1])
+    gaps = first[:, 0] - second[:, 0]
     return Difference(
         first=names[0],
         second=names[1],
@@ -139,11 +158,16 @@ def _difference(
         difference=(values[0] - values[1]).item(),
         low=interval.low,
         high=interval.high,
-        p=sign_flip_p(first[:, 0] - second[:, 0], seed=counting.seed),
+        p=sign_flip_p(gaps, seed=counting.seed),
         p_holm=math.nan,
         pairs=_pairs(sides[0], counting),
         prompts=len(sums),
-        deviation=ratio_deviation(first[:, 0] - second[:, 0], first[:, 1]),
+        deviation=ratio_deviation(gaps, first[:, 1]),
+        flips=sign_patterns(gaps),
+        draws=counting.draws,
+        seed=counting.seed,
+        tie_threshold_first=counting.tie_thresholds.get(aspect),
+        tie_threshold_second=countings[names[1]].tie_thresholds.get(aspect),
     )
 
 

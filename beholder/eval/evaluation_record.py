@@ -1,7 +1,7 @@
 """What is kept of an evaluation: the number and everything that moves it, in `evaluation.json`.
 
-The file is a list of records, one for each protocol and data set; a newer one takes the place of
-the same.
+The file is a list of records, one for each protocol, data set, weights and options; a newer one
+takes the place of the same, and keeps what that knew of rewards it was not compared with.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class PairData:
         options: of its reader.
         preferences: what people said.
         rows_left_out: why published rows gave no pair -> how many.
+        limit: only so many records were taken of the split; None for all.
+        is_published: whether they are a published data set, by what was read and not by a name.
     """
 
     name: str
@@ -43,6 +45,8 @@ class PairData:
     options: Mapping[str, object] = field(default_factory=dict)
     preferences: Sequence[Preference]
     rows_left_out: Mapping[str, int] = field(default_factory=dict)
+    limit: int | None = None
+    is_published: bool = False
 
     @property
     def title(self) -> str:
@@ -63,6 +67,7 @@ class PairData:
             "pairs": len(self.preferences),
             "pairs_sha256": pairs_hash(self.preferences),
             "rows_left_out": dict(self.rows_left_out),
+            "limit": self.limit,
         }
 
 
@@ -89,6 +94,7 @@ def evaluation_record(
     reward: Mapping[str, object],
     versions: Mapping[str, str | None],
     differences: Sequence[Difference] = (),
+    against: Mapping[str, Mapping[str, object]] | None = None,
     published: Sequence[Published] = (),
 ) -> dict[str, Any]:
     """One evaluation with everything that moves its numbers; may hold NaN.
@@ -99,6 +105,7 @@ def evaluation_record(
         reward: its name, hash of the weights, dtype, resize and options.
         versions: of the packages that compute.
         differences: to other rewards on the same pairs.
+        against: name of each of these -> the same of it as `reward`.
         published: figures of the same data set.
     """
     return {
@@ -106,7 +113,10 @@ def evaluation_record(
         "pictures_without_score": len(result.unreadable),
         "data": data.as_dict(),
         "reward": dict(reward),
-        "differences": [each.as_dict() for each in differences],
+        "differences": [
+            {**each.as_dict(), "against": dict((against or {}).get(each.second, {}))}
+            for each in differences
+        ],
         "published": [
             {name: getattr(each, name) for name in Published.__slots__} for each in published
         ],
@@ -132,12 +142,17 @@ def pairs_hash(preferences: Sequence[Preference]) -> str:
 def keep_evaluation(folder: Path, record: Mapping[str, Any]) -> Path:
     """Put a record into the folder's `evaluation.json`, in the place of the same; gives the file.
 
-    The record must be JSON: without NaN. Raises DataError if the file there is something else.
+    The same is one of the same protocol, pairs, weights and options. Its differences stay, but for
+    those to rewards that the new one was compared with. The record must be JSON: without NaN.
+    Raises DataError if the file there is something else.
     """
     unreadable = dict(list(record.get("unreadable", {}).items())[:_SHOWN])
-    kept = [old for old in read_evaluations(folder) if _identity(old) != _identity(record)]
+    known = read_evaluations(folder)
+    kept = [old for old in known if _identity(old) != _identity(record)]
+    same = [old for old in known if _identity(old) == _identity(record)]
+    differences = _differences(record, same)
     text = json.dumps(
-        [*kept, {**record, "unreadable": unreadable}],
+        [*kept, {**record, "unreadable": unreadable, "differences": differences}],
         indent=1,
         ensure_ascii=False,
         allow_nan=False,
@@ -176,8 +191,34 @@ def _is_record(value: object) -> bool:
 
 def _identity(record: Mapping[str, Any]) -> tuple[object, ...]:
     data = record["data"]
-    options = sorted(data.get("options", {}).items())
-    return record["protocol"], data.get("name"), data.get("split"), options
+    named = (data.get("name"), data.get("split"), data.get("pairs_sha256"))
+    return record["protocol"], *named, _sorted(data.get("options")), _of(record.get("reward"))
+
+
+def _of(described: Any) -> tuple[object, ...]:
+    """What tells one reward from another: weights and options, whatever it was called."""
+    told = described if isinstance(described, Mapping) else {}
+    return told.get("reward"), told.get("weights"), _sorted(told.get("options"))
+
+
+def _sorted(options: Any) -> str:
+    return json.dumps(options or {}, sort_keys=True)  # tuples and lists are the same
+
+
+def _differences(
+    record: Mapping[str, Any], same: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of the record, after those of the `same` that it does not have anew."""
+    new = list(record.get("differences", ()))
+    made = {_compared(each) for each in new}
+    old = [each for one in same for each in one.get("differences", ())]
+    return [*(each for each in old if _compared(each) not in made), *new]
+
+
+def _compared(difference: Mapping[str, Any]) -> tuple[object, ...]:
+    against = difference.get("against")
+    named = _of(against) if against else (difference.get("second"),)
+    return difference.get("aspect"), *named
 
 
 def _names(pictures: Any) -> dict[str, str]:

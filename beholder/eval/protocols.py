@@ -150,7 +150,7 @@ def pair_accuracy(
         seed: of the draws.
 
     Raises:
-        ConfigError: if the protocol is unknown or pickapic has no threshold.
+        ConfigError: if the protocol is unknown, or pickapic has no threshold in [0, 1].
         DataError: if the numbers of margins, preferences and prompts differ.
     """
     if not len(margin) == len(p_first) == len(prompts):
@@ -190,6 +190,8 @@ def pair_credit(
     if kind.ties:
         if tie_threshold is None:
             raise ConfigError(NEEDS_THRESHOLD)
+        if not 0 <= tie_threshold <= 1:
+            raise ConfigError(f"tie_threshold is {tie_threshold}; |p1 - p0| lies in [0, 1]")
         return _tie_aware(margin, human, tie_threshold), everything
     counts = human != 0
     return np.where(counts & (human == model), 1.0, 0.0), counts

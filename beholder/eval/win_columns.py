@@ -8,6 +8,7 @@ scoring again, and a new calibration no new table.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from beholder.tables import ScoreTable, unknown
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LOG = logging.getLogger(__name__)
+
 WIN = "win"
 """Ends the name of a column of win probabilities."""
 
@@ -28,14 +31,18 @@ def table_calibrations(
 ) -> dict[str, Calibration]:
     """Reward -> its calibration: the one that the table keeps, or the file that is given.
 
+    One that the table keeps, but of other weights, precision or options than those that made the
+    scores, is set aside with a warning.
+
     Raises:
         ConfigError: if a file is given for a reward that the table has no scores of, or it belongs
             to other weights or options than those that made the scores.
         DataError: if a file is no calibration.
     """
-    files = {name: table.folder / "rewards" / name / FILE for name in table.rewards}
-    found = {name: read_calibration(path) for name, path in files.items() if path.is_file()}
-    return found | {name: _given(table, name, path) for name, path in (given or {}).items()}
+    wanted = given or {}
+    found = {name: _kept(table, name) for name in table.rewards if name not in wanted}
+    known = {name: calibration for name, calibration in found.items() if calibration is not None}
+    return known | {name: _given(table, name, path) for name, path in wanted.items()}
 
 
 def win_columns(calibrations: Mapping[str, Calibration]) -> dict[str, tuple[str, str]]:
@@ -71,19 +78,44 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     return values
 
 
+def _kept(table: ScoreTable, name: str) -> Calibration | None:
+    """The calibration that the table keeps of a reward; None if there is none of its scores."""
+    path = table.folder / "rewards" / name / FILE
+    if not path.is_file():
+        return None
+    found = read_calibration(path)
+    if why := _strange(found, table, name):
+        _LOG.warning("%s is not used: it %s", path, why)
+        return None
+    return found
+
+
 def _given(table: ScoreTable, name: str, path: str | Path) -> Calibration:
     if name not in table.rewards:
         raise ConfigError(unknown("reward", name, table.rewards))
-    found, scored = read_calibration(path), table.config(name)
-    owner = found.owner
-    if owner is None or owner.weights != scored.get("weights"):
-        raise ConfigError(
-            f"{path} belongs to other weights than those that made the {name} scores of "
-            f"{table.folder} (or to another precision of them); score or calibrate again"
-        )
-    if dict(owner.options) != scored.get("options"):
-        raise ConfigError(
-            f"{path} belongs to other options than those with which {name} scored "
-            f"{table.folder}; score or calibrate again"
-        )
+    found = read_calibration(path)
+    if why := _strange(found, table, name):
+        raise ConfigError(f"{path} {why}")
     return found
+
+
+def _strange(found: Calibration, table: ScoreTable, name: str) -> str:
+    """Why a calibration says nothing of a table's scores, and what to do; "" if it does."""
+    owner, scored = found.owner, table.config(name)
+    if owner is not None and dict(owner.options) != scored.get("options"):
+        return (
+            f"belongs to other options than those with which {name} scored {table.folder}; "
+            "calibrate with these by --set and --out, and give that file"
+        )
+    if owner is None or owner.weights != scored.get("weights"):
+        return (
+            f"belongs to other weights than those that made the {name} scores of {table.folder}, "
+            f"or to another precision of them{_precision(found)}; calibrate with the --dtype of "
+            "`score` and --out, and give that file"
+        )
+    return ""
+
+
+def _precision(found: Calibration) -> str:
+    precision = "" if found.owner is None else found.owner.precision
+    return f" ({precision})" if precision else ""

@@ -61,8 +61,8 @@ def load(
         device: where the reward goes; None leaves it on the CPU.
         dtype: what its floating-point weights are cast to; None keeps them. The parts that decide
             the last digits of a score, `Reward.float32`, are not cast to half precision.
-        calibration: a file that `beholder calibrate` wrote for this reward; None takes the one in
-            the reward's folder, if there is one.
+        calibration: a file that `beholder calibrate` wrote for this reward in this precision; None
+            takes the one in the reward's folder, if there is one and it fits.
         options: what the reward's own `build` accepts, such as `threshold` of MPS.
 
     Raises:
@@ -72,12 +72,16 @@ def load(
     given = {"weights": weights, "config": config}
     options |= {key: value for key, value in given.items() if value is not None}
     where = None if device is None else checked_device(device)
-    reward = _build(name, options)
-    if calibration is not None:
-        from beholder.rewards._calibration import calibration_for  # noqa: PLC0415  (imports this)
+    reward = _build(name, options).cast(dtype)
+    if calibration is not None or reward.folder is not None:
+        from beholder.rewards import _calibration  # noqa: PLC0415  (it imports this module)
 
-        reward.calibration = calibration_for(reward, calibration)
-    return reward.cast(dtype).to(device=where).eval()
+        reward.calibration = (
+            _calibration.folder_calibration(reward)
+            if calibration is None
+            else _calibration.calibration_for(reward, calibration)
+        )
+    return reward.to(device=where).eval()
 
 
 def _build(name: str, options: dict[str, object]) -> Reward:
@@ -85,10 +89,11 @@ def _build(name: str, options: dict[str, object]) -> Reward:
         return _own(name, options)
     if name in names():
         return _call(importlib.import_module(f"{__name__}.{name}").build, name, options)
-    if (Path(name) / "config.json").is_file():
-        return Reward.from_pretrained(name, **options)
-    if name.count("/") == 1 and not Path(name).exists():
-        return Reward.from_pretrained(name, **options)
+    is_folder = (Path(name) / "config.json").is_file()
+    if is_folder or (name.count("/") == 1 and not Path(name).exists()):
+        from beholder.rewards._weights import load_folder  # noqa: PLC0415  (it imports this module)
+
+        return load_folder(Reward, name, options)  # type: ignore[type-abstract]
     raise ConfigError(f"no reward named {name!r}, nor a reward folder there; {_hint(name)}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -15,9 +14,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from beholder.errors import ConfigError, DataError, ImageError, WeightsError
+from beholder.errors import ConfigError, DataError, ImageError
 from beholder.images import Alpha, ImageSource, as_list, read_each, read_images
 from beholder.rewards._card import RewardCard as RewardCard
+from beholder.rewards._options import read_options as read_options
+from beholder.rewards._options import take_options as take_options
 from beholder.rewards._precision import cast_parts, moved
 from beholder.rewards._preprocess import Fitting
 from beholder.rewards._prompts import MAX_PROMPT_CHARACTERS as MAX_PROMPT_CHARACTERS
@@ -189,10 +190,15 @@ class Reward(nn.Module, ABC):
     def cast(self, dtype: torch.dtype | None) -> Reward:
         """This reward with its weights in `dtype`, but never those of `float32` in half precision.
 
-        None changes nothing. Raises ConfigError unless the type is a floating-point one.
+        None changes nothing. A calibration that was found with other precision is set aside, with
+        a warning. Raises ConfigError unless the type is a floating-point one.
         """
         if dtype is not None:
             cast_parts(self, dtype, self.float32)
+            if self.calibration is not None:
+                from beholder.rewards._calibration import after_cast  # noqa: PLC0415  (imports this)
+
+                self.calibration = after_cast(self)
         return self
 
     @final
@@ -214,9 +220,12 @@ class Reward(nn.Module, ABC):
         `calibration.json` becomes `calibration`, unless an option was replaced.
         Raises WeightsError if the folder is not a reward's, is damaged or does not fit.
         """
+        from beholder.rewards._calibration import folder_calibration  # noqa: PLC0415
         from beholder.rewards._weights import load_folder  # noqa: PLC0415
 
-        return load_folder(cls, folder, overrides)
+        reward = load_folder(cls, folder, overrides)
+        reward.calibration = folder_calibration(reward)
+        return reward
 
     @final
     def push_to_hub(self, repo: str, *, private: bool = False) -> str:
@@ -371,27 +380,3 @@ def check_aspect(card: RewardCard, aspect: str) -> str:
     if aspect not in known:
         raise ConfigError(f"reward {card.name} has no aspect {aspect!r}; known: {', '.join(known)}")
     return aspect
-
-
-def read_options(text: str, where: Path) -> dict[str, object]:
-    """The object in a `config.json`; raises WeightsError if it is not a reward's."""
-    try:
-        loaded = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise WeightsError(f"{where} is not JSON: {error}") from error
-    if not isinstance(loaded, dict) or not isinstance(loaded.get("reward"), str):
-        raise WeightsError(
-            f"{where} does not name a reward; expected a folder written by save_pretrained"
-        )
-    return loaded
-
-
-def take_options(given: Mapping[str, object], known: set[str], reward: str) -> dict[str, object]:
-    """`given` as a dict; raises ConfigError naming every option that is not in `known`."""
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise ConfigError(
-            f"{reward} has no option {', '.join(map(repr, unknown))}; "
-            f"it knows {', '.join(sorted(known))}"
-        )
-    return dict(given)

@@ -18,15 +18,8 @@ from beholder.calibration import FILE as CALIBRATION
 from beholder.calibration import Calibration, read_calibration
 from beholder.errors import DataError
 from beholder.rewards import names, reward_class
-from beholder.rewards._model_card_head import (
-    Origin,
-    aspects_of,
-    data_of,
-    head,
-    is_number,
-    origin_of,
-    protocol_of,
-)
+from beholder.rewards._model_card_head import aspects_of, data_of, head, is_number, protocol_of
+from beholder.rewards._model_card_origin import Origin, origin_of
 
 CARD = "README.md"
 RECORDS = ("evaluation.json", "summary.json", "fidelity.json", "agreement.json", "versions.json")
@@ -167,16 +160,15 @@ def _accuracy(facts: Facts) -> Iterator[str]:
         meaning = in_markdown(record.get("meaning", ""))
         rows = [_accuracy_row(aspect, one) for aspect, one in aspects_of(record).items()]
         yield f"{title}{': ' if meaning else ''}{meaning}\n\n{_table(_HEADER, rows)}"
+        if told := " ".join(_conditions(record)):
+            yield told
     if not facts.evaluations:
         yield "Not evaluated: its accuracy by a protocol is not known. `beholder evaluate` tells."
     else:
         yield "Intervals are 95 %, over prompts. Accuracies of two protocols do not compare."
     metrics = _mapping(facts.summary.get("metrics"))
     if is_number(found := metrics.get("eval/accuracy")):
-        yield (
-            f"On the prompts that training held out: {number(found, 3)}, without an interval. They "
-            "chose which weights were kept, so this is a little too good."
-        )
+        yield _own_accuracy(facts, found)
     fidelity = _mapping(facts.records.get("fidelity.json"))
     rows = [_accuracy_row(a, one) for a, one in aspects_of(_mapping(fidelity.get("judge"))).items()]
     if rows:
@@ -184,6 +176,40 @@ def _accuracy(facts: Facts) -> Iterator[str]:
             "How well it imitates the machine that judged its data, on held-out prompts; this says "
             f"nothing of people:\n\n{_table(_HEADER, rows)}"
         )
+
+
+def _conditions(record: Mapping[str, Any]) -> Iterator[str]:
+    """What the numbers of an evaluation depend on beside its protocol and data."""
+    thresholds = {
+        aspect: one["tie_threshold"]
+        for aspect, one in aspects_of(record).items()
+        if is_number(one.get("tie_threshold"))
+    }
+    if thresholds:
+        values = ", ".join(f"{in_markdown(a)} {t:g}" for a, t in thresholds.items())
+        origin = in_markdown(record.get("tie_threshold_from") or "origin not known")
+        yield f"Tie threshold ({origin}): {values}."
+    scored = _mapping(record.get("scored_by"))
+    if borrowed := [f"{a} by {score}" for a, score in scored.items() if score != a]:
+        yield f"Judged by another score than its own: {in_markdown(', '.join(borrowed))}."
+    if lost := record.get("pairs_left_out"):
+        yield f"{in_markdown(lost)} pairs with a picture that has no score do not count."
+    data = _mapping(record.get("data"))
+    if limit := data.get("limit"):
+        yield f"Of the first {in_markdown(limit)} records of the data alone."
+
+
+def _own_accuracy(facts: Facts, found: float) -> str:
+    """What training measured of itself, and whether that chose the weights."""
+    place, summary = facts.config.get("evaluation"), facts.summary
+    by = f"judgements of {in_markdown(Path(place).name)}" if place else "prompts that it held out"
+    told = f"Training measured itself on the {by}: {number(found, 3)}, without an interval."
+    every = _mapping(facts.config.get("fit")).get("evaluate_every_steps")
+    steps, best = summary.get("steps"), summary.get("best_step")
+    is_chosen = best != steps or (is_number(every) and is_number(steps) and every < steps)
+    if best is None or not is_chosen:
+        return told
+    return f"{told} It chose by them which weights were kept, so this is a little too good."
 
 
 _HEADER = ("aspect", "accuracy", "95 % interval", "pairs", "prompts")

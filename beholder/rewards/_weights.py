@@ -29,7 +29,7 @@ from beholder._published.weights import (
 from beholder.calibration import FILE as CALIBRATION
 from beholder.errors import WeightsError
 from beholder.rewards._base import Reward, read_options, saved_name
-from beholder.rewards._calibration import folder_calibration, save_calibration
+from beholder.rewards._calibration import save_calibration
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -76,7 +76,8 @@ def unfilled(*, when: bool = True) -> Iterator[None]:
 def save_folder(reward: Reward, folder: str | Path) -> None:
     """Write `config.json` and `model.safetensors`, each replaced whole and flushed to the disk.
 
-    Then `calibration.json`, if the reward has one that belongs to these weights.
+    Then `calibration.json`, if the reward has one that belongs to these weights; one that lies
+    there already is kept if it does.
 
     Weights go first and the config holds their sha256: a save that is cut short leaves the old
     reward or a folder that `load_folder` refuses, never a mixture of two. What a module keeps
@@ -106,7 +107,8 @@ def load_folder(cls: type[Reward], folder: str | Path, overrides: Mapping[str, o
     """The reward that `save_folder` wrote to a folder or hub repository, in eval mode.
 
     An abstract `cls` is replaced by the class that the folder names, one of `beholder.names()`: a
-    folder never chooses code to import. `overrides` replace saved options.
+    folder never chooses code to import. `overrides` replace saved options. Its calibration is not
+    read yet: whether that is of this reward depends on the precision it will be cast to.
     Raises WeightsError if the folder is none of a reward, is damaged or does not fit.
     """
     root = _local(folder)
@@ -115,7 +117,6 @@ def load_folder(cls: type[Reward], folder: str | Path, overrides: Mapping[str, o
     # not `unfilled`: transformers ties weights where it fills them
     reward = kind.from_options(options | dict(overrides))
     load_exact(reward, read_state(root / WEIGHTS), where=str(root / WEIGHTS))
-    reward.calibration = folder_calibration(reward, root, options)
     reward.folder = root
     return reward.eval()
 

@@ -11,9 +11,11 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -59,28 +61,32 @@ def read_newest(folder: Path) -> Checkpoint | None:
 
     A damaged one is refused, the log says why, and the one before it is tried.
     """
-    for path in _folders(folder):
-        try:
-            return read_checkpoint(path)
-        except DataError as error:
-            _LOG.warning("refused a damaged checkpoint, trying the one before: %s", error)
-    return None
+    return _newest(folder, read_checkpoint)
+
+
+def read_newest_state(folder: Path) -> Checkpoint | None:
+    """As `read_newest`, but as `read_state` reads."""
+    return _newest(folder, read_state)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a folder; DataError if it is not whole or was changed."""
-    try:
-        complete = json.loads((path / _COMPLETE).read_text(encoding="utf-8"))
-        for name in (_TENSORS, _STATE):
-            if (found := sha256(path / name)) != complete["sha256"][name]:
-                raise DataError(f"{path / name} was changed or cut short: its sha256 is {found}")
+    with _reading(path):
+        complete = _checked(path, _TENSORS, _STATE)
         state = json.loads((path / _STATE).read_text(encoding="utf-8"))
         return Checkpoint(complete["step"], load_file(path / _TENSORS), state)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        if isinstance(error, DataError):
-            raise
-        reason = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path} is not a whole checkpoint ({reason})") from error
+
+
+def read_state(path: Path) -> Checkpoint:
+    """The checkpoint in a folder without its tensors, which are neither read nor checked.
+
+    Raises DataError if the tensors are not there, or the rest is not whole or was changed.
+    """
+    with _reading(path):
+        complete = _checked(path, _STATE)
+        (path / _TENSORS).stat()
+        state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        return Checkpoint(complete["step"], {}, state)
 
 
 def sha256(path: Path) -> str:
@@ -105,6 +111,36 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _newest(folder: Path, read: Callable[[Path], Checkpoint]) -> Checkpoint | None:
+    for path in _folders(folder):
+        try:
+            return read(path)
+        except DataError as error:
+            _LOG.warning("refused a damaged checkpoint, trying the one before: %s", error)
+    return None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever fails inside says that the checkpoint is not whole."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path} is not a whole checkpoint ({reason})") from error
+
+
+def _checked(path: Path, *names: str) -> dict[str, Any]:
+    """What `complete.json` says; DataError if one of these files is not as it says."""
+    complete: dict[str, Any] = json.loads((path / _COMPLETE).read_text(encoding="utf-8"))
+    for name in names:
+        if (found := sha256(path / name)) != complete["sha256"][name]:
+            raise DataError(f"{path / name} was changed or cut short: its sha256 is {found}")
+    return complete
 
 
 def _write_files(partial: Path, checkpoint: Checkpoint) -> None:

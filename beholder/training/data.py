@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, repeat
 from typing import Generic
 
 import torch
@@ -17,7 +17,7 @@ from beholder.rewards._base import distinct, prompt_fault
 from beholder.training.epochs import Epochs, WholeEpochs
 from beholder.training.mixing import MixedEpochs, Mixture
 from beholder.training.prompts import Judged, by_prompt
-from beholder.training.rankings import Node, apart, make_rankings, questions
+from beholder.training.rankings import Node, apart, make_rankings, orders_weight, questions
 from beholder.types import Edges, Preference, Rankings, Targets
 
 
@@ -126,6 +126,10 @@ class PairStream:
         mixture: sets of the pairs, each an epoch of its own, and what share comes from each; None
             is a single set.
 
+    Attributes:
+        batches_per_epoch: that visit each pair once; of a mixture, that hold as many pairs as all
+            sets together.
+
     Raises DataError if there are no preferences.
     """
 
@@ -147,6 +151,7 @@ class PairStream:
         self._aspects = frozenset(aspects)
         self._weights = weights
         self._ranked = ranked
+        self._sets = [range(len(preferences))] if mixture is None else mixture.sets
         self._order = _order(preferences, pairs, seed, ranked, mixture)
         self.batches_per_epoch = self._order.batches
 
@@ -160,6 +165,28 @@ class PairStream:
     def batches(self, start: int, stride: int) -> Iterator[Batch]:
         """Batches start, start + stride, … without end: the share of one of `stride` processes."""
         return map(self.batch, count(start, stride))
+
+    def mean_weight(self, aspects: Mapping[str, float]) -> float:
+        """How much the answers of a batch count together, on average over all batches.
+
+        An answer, or an order where batches tell rankings, counts by its weight times that of its
+        aspect in `aspects`. Divided by this, the sums of weighed losses of an epoch's batches have
+        the mean over all its answers as their mean.
+        """
+        return sum(
+            visits * self._weight_of(rows, aspects)
+            for visits, rows in zip(self._order.visits, self._sets, strict=True)
+        )
+
+    def _weight_of(self, rows: Sequence[int], aspects: Mapping[str, float]) -> float:
+        chosen = [self._preferences[k] for k in rows]
+        weights = None if self._weights is None else [self._weights[k] for k in rows]
+        if self._ranked:
+            return orders_weight(chosen, aspects, weights)
+        return sum(
+            own * sum(weight for aspect, weight in aspects.items() if aspect in p.p_first)
+            for p, own in zip(chosen, weights or repeat(1.0), strict=False)
+        )
 
 
 def in_order(

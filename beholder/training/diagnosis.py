@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from statistics import fmean
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from torch import Tensor
+
+from beholder.training.held_out import HeldOut, held_out_accuracy
 
 _LOG = logging.getLogger(__name__)
 Numbers = Mapping[str, Tensor | float]
@@ -29,9 +30,9 @@ _ALL_TIES = 0.9
 _LEARNED = 0.7  # training accuracy of a reward that learned something
 _BLIND = 0.6  # and of one that cannot tell pictures apart, at most
 _SAMPLE = 1000  # entries of each weight that are watched
-_SURE = 3.0  # standard errors
 _TELLING = 0.4  # width of an interval that says something, of some 50 pairs
-_SURELY_WRONG = 1.5  # times the chance loss: margins that are large and on the wrong side
+_FAR_OFF = 1.5  # times the loss of each rating's mean: scores that are nowhere near the ratings
+_SKIPPED = 0.2  # of a stretch's steps; a scale that starts too high soon finds its place
 
 
 class Diagnosis:
@@ -40,54 +41,55 @@ class Diagnosis:
     A finding is logged as a warning when it is made and taken back where it no longer holds. Read
     are train/loss, train/gradient_norm and train/learning_rate, and where a task gives them
     train/accuracy, train/margin_std (the spread of the pairs' margins), train/tie_share,
-    train/chance (the loss of the same batch where all scores are equal), eval/accuracy, eval/loss
-    and eval/chance.
+    train/chance (the loss of the same batch where all scores are equal), train/skipped (fp16 steps
+    that moved nothing), eval/accuracy, of each aspect too, eval/loss and eval/chance.
 
     Args:
         chance: the loss where all scores are equal, ln 2 for certain pairs; stands in for
             train/chance and eval/chance. None: it is not known, and what needs it is not judged.
         trained: whether the run begins with weights that were trained on preferences before. Only
             then is it a fault if they contradict people from the start: new weights may well.
+        independent: `independent_pairs` of what is held out; None takes those of one aspect for so.
     """
 
-    def __init__(self, chance: float | None, *, trained: bool = False) -> None:
+    def __init__(
+        self, chance: float | None, *, trained: bool = False, independent: float | None = None
+    ) -> None:
         self._chance = chance
         self._trained = trained
-        self._stretch = _Stretch()
-        self._stuck = 0  # stretches at chance, one after another
-        self._held_out: Counter[str] = Counter()  # evaluations, one after another
-        self._helps = False  # whether the newest held-out loss is better than chance
-        self._first_loss = self._last_loss = math.nan
-        self._lowest_loss = math.inf
-        self._rate = 0.0  # the highest so far
-        self._found: dict[str, str] = {}
+        self._independent = independent
+        self._seen = _Seen()
         self._start: dict[str, Tensor] = {}
         self._weights: Mapping[str, Tensor] = {}
 
     @property
     def findings(self) -> list[str]:
         """What is wrong now, a sentence or two each."""
-        return list(self._found.values())
+        return list(self._seen.found.values())
 
-    def state(self) -> dict[str, str]:
-        """The findings by kind, for a checkpoint."""
-        return dict(self._found)
+    def state(self) -> dict[str, Any]:
+        """What was seen and found so far, for a checkpoint; JSON can say it."""
+        return asdict(self._seen)
 
-    def restore(self, found: Mapping[str, str]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` gave; nothing is logged again."""
-        self._found = dict(found)
+        self._seen = _Seen(**{**state, "stretch": _Stretch(**state["stretch"])})
 
     def watch(self, weights: Mapping[str, Tensor]) -> None:
-        """Remember where the weights that train are now, by a sample of each."""
+        """Remember where the weights that train are now, by a sample of each.
+
+        Of a run that goes on these must be those it began with, not those of the checkpoint.
+        """
         self._weights = weights
         self._start = {name: _sample(weight) for name, weight in weights.items()}
 
     def step(self, step: int, logs: Numbers) -> None:
         """Take in the numbers of one optimizer step."""
-        if math.isnan(self._first_loss):
-            self._first_loss = float(logs["train/loss"])
-        self._rate = max(self._rate, float(logs["train/learning_rate"]))
-        self._stretch.add(logs)
+        seen = self._seen
+        if math.isnan(seen.first_loss):
+            seen.first_loss = float(logs["train/loss"])
+        seen.rate = max(seen.rate, float(logs["train/learning_rate"]))
+        seen.stretch.add(logs)
 
     def evaluated(
         self, step: int, metrics: Mapping[str, float], counts: Mapping[str, float] | None = None
@@ -95,19 +97,21 @@ class Diagnosis:
         """Judge the stretch of steps since the last evaluation, and what was held out.
 
         `counts` says over how many pairs a metric is the mean; without it held-out accuracy is not
-        judged.
+        judged. Where nothing is held out there are no metrics.
         """
-        stretch, pairs = self._stretch, round((counts or {}).get("eval/accuracy", 0.0))
+        stretch = self._seen.stretch
+        held_out = held_out_accuracy(metrics, counts or {}, self._independent)
         chance = metrics.get("eval/chance", self._chance)
-        self._helps = chance is None or metrics.get("eval/loss", 0.0) < chance
-        if step == 0 and pairs and self._trained:
-            self._judge_start(metrics, pairs, chance)
+        self._seen.helps = chance is None or metrics.get("eval/loss", 0.0) < chance
+        if step == 0 and held_out and self._trained:
+            self._judge_start(metrics, held_out, chance)
         if stretch.steps < _LEAST_STEPS:
             return
-        self._stretch = _Stretch()
-        if pairs:
-            self._judge_held_out(step, metrics["eval/accuracy"], pairs, stretch)
+        self._seen.stretch = _Stretch()
+        if held_out:
+            self._judge_held_out(step, held_out, stretch)
         self._judge_ties(stretch)
+        self._judge_skips(step, stretch)
         chance = stretch.mean("train/chance", self._chance)
         if chance is not None and chance > 0:
             self._judge_stuck(step, stretch, chance)
@@ -129,16 +133,27 @@ class Diagnosis:
             "scores: look at how p_first was made from the answers",
         )
 
+    def _judge_skips(self, step: int, stretch: _Stretch) -> None:
+        share = stretch.mean("train/skipped", 0.0) or 0.0
+        self._tell(
+            "skipped",
+            self._again("skipped", share > _SKIPPED),
+            f"{share:.0%} of the last {stretch.steps} steps up to step {step} moved nothing, since "
+            "their fp16 gradients were not finite: use precision=bf16 or fp32",
+        )
+
     def _judge_stuck(self, step: int, stretch: _Stretch, chance: float) -> None:
         """The loss gets no better than chance, or has no gradient: why, as far as can be told."""
         loss = stretch.mean("train/loss", chance) or 0.0
-        least = (1 - (_AT_CHANCE if self._helps else _NEAR_CHANCE)) * chance
-        is_stuck = loss >= least and not loss < _FALLS * self._last_loss
-        self._last_loss = loss
+        seen = self._seen
+        least = (1 - (_AT_CHANCE if seen.helps else _NEAR_CHANCE)) * chance
+        is_stuck = loss >= least and not loss < _FALLS * seen.last_loss
+        is_stuck = is_stuck and (stretch.mean("train/skipped") or 0.0) <= _SKIPPED
+        seen.last_loss = loss
         # While the rate still rises from 0 nothing can be expected of it.
-        self._stuck = (self._stuck + (not stretch.is_rate_rising)) * is_stuck
-        why = self._cause(stretch)
-        if max(stretch.values["train/gradient_norm"]) < _NO_GRADIENT and loss > _SOLVED * chance:
+        seen.stuck = (seen.stuck + (not stretch.is_rate_rising)) * is_stuck
+        why = self._cause(stretch, chance)
+        if stretch.highest_norm < _NO_GRADIENT and loss > _SOLVED * chance:
             why = _NO_GRADIENT_TEXT
         place = "stays at chance" if loss < (1 + _NEAR_CHANCE) * chance else "does not fall"
         self._tell(
@@ -149,29 +164,35 @@ class Diagnosis:
             f"{_number(stretch.mean('train/gradient_norm'))}) up to step {step}: {why}",
         )
 
-    def _cause(self, stretch: _Stretch) -> str:
+    def _cause(self, stretch: _Stretch, chance: float) -> str:
         """Why the loss does not fall though there is a gradient; "" if it is too early to say."""
-        if self._stuck < 2:
+        if self._seen.stuck < 2:
             return ""
         moved = self.moved()
         if moved < _HARDLY_MOVED:
             return (
-                f"the learning rate is too low; at {self._rate:.3g} the weights that train have "
-                f"moved by {moved:.2g} of their size"
+                f"the learning rate is too low; at {self._seen.rate:.3g} the weights that train "
+                f"have moved by {moved:.2g} of their size"
             )
-        if self._stuck < 3:
+        if self._seen.stuck < 3:
             return ""
         if moved > _MOVED_FAR:
             return (
-                f"the learning rate, {self._rate:.3g}, is too high; the weights that train have "
-                f"moved by {moved:.3g} times their size"
+                f"the learning rate, {self._seen.rate:.3g}, is too high; the weights that train "
+                f"have moved by {moved:.3g} times their size"
             )
-        return self._unfelt(stretch, moved)
+        return self._unfelt(stretch, moved, chance)
 
-    def _unfelt(self, stretch: _Stretch, moved: float) -> str:
+    def _unfelt(self, stretch: _Stretch, moved: float, chance: float) -> str:
         """Why the loss does not fall though the weights move as they should."""
         accuracy, margin = stretch.mean("train/accuracy"), stretch.mean("train/margin_std")
-        if accuracy is not None and accuracy > (_BLIND if self._helps else _LEARNED):
+        if accuracy is None and (stretch.mean("train/loss") or 0.0) > _FAR_OFF * chance:
+            return (
+                "the scores are far from the level of the ratings and come no closer; raise the "
+                f"learning rate, now {self._seen.rate:.3g}, set loss.scale so that scores times it "
+                "spread as the ratings do, or bring the ratings near 0"
+            )
+        if accuracy is not None and accuracy > (_BLIND if self._seen.helps else _LEARNED):
             if margin is None or margin > _SMALL_MARGIN:
                 return ""
             return (
@@ -187,33 +208,33 @@ class Diagnosis:
 
     def _judge_explosion(self, step: int, stretch: _Stretch, chance: float) -> None:
         """The loss leaves chance upwards, or comes back to it from below."""
-        loss = stretch.mean("train/loss", chance) or 0.0
-        is_back = self._lowest_loss < _LEFT * chance and loss > (1 - _NEAR_CHANCE) * chance
-        best = min(self._first_loss, self._lowest_loss)
-        self._lowest_loss = min(self._lowest_loss, loss)
+        seen, loss = self._seen, stretch.mean("train/loss", chance) or 0.0
+        is_back = seen.lowest_loss < _LEFT * chance and loss > (1 - _NEAR_CHANCE) * chance
+        best = min(seen.first_loss, seen.lowest_loss)
+        seen.lowest_loss = min(seen.lowest_loss, loss)
         self._tell(
             "exploding",
             is_back or loss > _EXPLODED * max(chance, best),
             f"the training loss rose from {best:.3g} to {loss:.3g} up to step {step} (equal scores "
-            f"give {chance:.3g}): the learning rate, {self._rate:.3g}, is too high, or the warmup "
+            f"give {chance:.3g}): the learning rate, {seen.rate:.3g}, is too high, or the warmup "
             "too short",
         )
 
-    def _judge_start(self, metrics: Mapping[str, float], pairs: int, chance: float | None) -> None:
-        """A reward that was trained knows better, and does not err with large margins."""
-        is_sure = chance is not None and metrics.get("eval/loss", 0.0) > _SURELY_WRONG * chance
-        held_out, _, high = _told(metrics["eval/accuracy"], pairs)
+    def _judge_start(
+        self, metrics: Mapping[str, float], held_out: HeldOut, chance: float | None
+    ) -> None:
+        """A reward that was trained knows better than to be wrong more often than not."""
+        is_worse = chance is not None and metrics.get("eval/loss", 0.0) > chance
         self._tell(
             "turned from the start",
-            is_sure and high < 0.5,
-            f"before this training the reward orders {held_out} as people did, and is sure of it: "
-            "p_first looks turned round against what it was trained on (1 means that the first "
-            "picture is preferred; a rank of 1 is the best)",
+            is_worse and held_out.high < 0.5,
+            f"before this training the reward orders {held_out} as people did: p_first looks "
+            "turned round against what it was trained on (1 means that the first picture is "
+            "preferred; a rank of 1 is the best)",
         )
 
-    def _judge_held_out(self, step: int, accuracy: float, pairs: int, stretch: _Stretch) -> None:
-        learned = stretch.mean("train/accuracy") or 0.0
-        held_out, low, high = _told(accuracy, pairs)
+    def _judge_held_out(self, step: int, held_out: HeldOut, stretch: _Stretch) -> None:
+        learned, low, high = stretch.mean("train/accuracy") or 0.0, held_out.low, held_out.high
         told = f"training accuracy is {learned:.2f} but the reward orders {held_out} as people did"
         self._tell(
             "turned",
@@ -223,8 +244,8 @@ class Diagnosis:
             "of 1 is the best), or the same prompts stand in both with opposite answers",
         )
         plain = self._again("overfitted", learned > max(_LEARNED, high) and low <= 0.5 <= high)
-        useless = learned > _BLIND and low <= 0.5 and high - low < _TELLING and not self._helps
-        useless = useless and not self._held_out["turned"]
+        useless = learned > _BLIND and low <= 0.5 and high - low < _TELLING and not self._seen.helps
+        useless = useless and not self._seen.in_a_row["turned"]
         self._tell(
             "overfitted",
             plain or self._again("useless", useless, times=3),
@@ -235,16 +256,18 @@ class Diagnosis:
 
     def _again(self, kind: str, holds: bool, times: int = 2) -> bool:
         """Whether something holds for so many evaluations in a row."""
-        self._held_out[kind] = self._held_out[kind] + 1 if holds else 0
-        return self._held_out[kind] >= times
+        counts = self._seen.in_a_row
+        counts[kind] = counts.get(kind, 0) + 1 if holds else 0
+        return counts[kind] >= times
 
     def _tell(self, kind: str, holds: bool, text: str) -> None:
         """Add a finding, or take it back; the log hears of both."""
-        if holds and kind not in self._found:
-            self._found[kind] = text
+        found = self._seen.found
+        if holds and kind not in found:
+            found[kind] = text
             _LOG.warning("%s", text)
-        elif not holds and kind in self._found:
-            _LOG.info("no longer so: %s", self._found.pop(kind))
+        elif not holds and kind in found:
+            _LOG.info("no longer so: %s", found.pop(kind))
 
 
 _NO_GRADIENT_TEXT = (
@@ -257,42 +280,58 @@ _NO_GRADIENT_TEXT = (
 class _Stretch:
     """The numbers of the steps between two evaluations."""
 
-    values: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def steps(self) -> int:
-        return len(self.values.get("train/loss", ()))
+    steps: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # of finite values, as are the sums
+    highest_norm: float = 0.0
+    first_rate: float = math.inf
+    last_rate: float = 0.0
 
     @property
     def is_rate_rising(self) -> bool:
-        rates = self.values["train/learning_rate"]
-        return rates[-1] > rates[0]
+        return self.last_rate > self.first_rate
 
     def add(self, logs: Numbers) -> None:
-        for name, value in logs.items():
-            self.values.setdefault(name, []).append(float(value))
+        values = {name: float(value) for name, value in logs.items()}
+        norm, self.last_rate = values["train/gradient_norm"], values["train/learning_rate"]
+        self.highest_norm = max(self.highest_norm, norm if math.isfinite(norm) else math.inf)
+        self.first_rate = self.first_rate if self.steps else self.last_rate
+        self.steps += 1
+        for name, value in values.items():
+            if math.isfinite(value):
+                self.sums[name] = self.sums.get(name, 0.0) + value
+                self.counts[name] = self.counts.get(name, 0) + 1
 
     def mean(self, name: str, otherwise: float | None = None) -> float | None:
         """The mean of the finite values; `otherwise` if there are none."""
-        finite = [value for value in self.values.get(name, ()) if math.isfinite(value)]
-        return fmean(finite) if finite else otherwise
+        return self.sums[name] / self.counts[name] if name in self.sums else otherwise
 
 
-def wilson(share: float, count: int, errors: float) -> tuple[float, float]:
-    """The interval for a share of `count` draws by `errors` standard errors (Wilson, 1927).
+@dataclass(slots=True)
+class _Seen:
+    """All that a diagnosis knows of a run but its weights.
 
-    (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n), within [0, 1].
+    Attributes:
+        stretch: since the last evaluation.
+        stuck: stretches at chance, one after another.
+        in_a_row: evaluations, one after another, by what held in them.
+        helps: whether the newest held-out loss is better than chance.
+        first_loss: of the first step.
+        last_loss: mean of the stretch before.
+        lowest_loss: mean of a stretch.
+        rate: the highest so far.
+        found: what is wrong now, by kind.
     """
-    square = errors**2 / count
-    middle = share + square / 2
-    width = errors * math.sqrt(share * (1 - share) / count + square / (4 * count))
-    return (middle - width) / (1 + square), (middle + width) / (1 + square)
 
-
-def _told(accuracy: float, pairs: int) -> tuple[str, float, float]:
-    """An accuracy in words, and its interval."""
-    low, high = wilson(accuracy, pairs, _SURE)
-    return f"{accuracy:.2f} of {pairs} held-out pairs ({low:.2f} to {high:.2f})", low, high
+    stretch: _Stretch = field(default_factory=_Stretch)
+    stuck: int = 0
+    in_a_row: dict[str, int] = field(default_factory=dict)
+    helps: bool = False
+    first_loss: float = math.nan
+    last_loss: float = math.nan
+    lowest_loss: float = math.inf
+    rate: float = 0.0
+    found: dict[str, str] = field(default_factory=dict)
 
 
 def _number(value: float | None) -> str:

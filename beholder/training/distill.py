@@ -19,6 +19,7 @@ import numpy as np
 from beholder.annotation.records.dataset import write_preferences
 from beholder.calibration import Curve, certainty
 from beholder.errors import ConfigError, DataError
+from beholder.eval.evaluation_record import pairs_hash
 from beholder.eval.preference import Evaluation, PictureScorer, evaluate
 from beholder.eval.win_columns import table_calibrations
 from beholder.tables import ScoreTable
@@ -39,6 +40,7 @@ from beholder.types import Preference
 
 TRAINING, HELD_OUT, ABOUT = "preferences", "held_out", "distillation.json"
 """What `write_distilled` makes in its folder."""
+_UNASKED = "left out"  # no aspect: its answers are counted as "aspect: sure" and the like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +106,19 @@ class Fidelity:
         judge: the student on the judge's answers to held-out prompts.
         people: the student on people's answers; None if there are none.
         judges_people: judge -> the judge on the same; a judge without their pictures is absent.
+        pairs: hashes of what the student was measured on: "judge", and "people" if there are some.
     """
 
     judge: Evaluation
     people: Evaluation | None = None
     judges_people: Mapping[str, Evaluation] = field(default_factory=dict)
+    pairs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the student has a score for every picture."""
+        measured = [self.judge, *([self.people] if self.people else [])]
+        return not any(one.unreadable for one in measured)
 
     def as_dict(self) -> dict[str, object]:
         """The same as plain JSON-ready values."""
@@ -173,9 +183,13 @@ def distill(table: ScoreTable, how: Labelling) -> Distilled:
         "labelling": {k: v for k, v in asdict(how).items() if k != "curves"},
         "rows": read.rows,
         "skipped_rows": dict(read.skipped),
-        "answers": dict(counted),
+        "answers": {k: n for k, n in counted.items() if k != _UNASKED},
         "prompts": len({pair.prompt for pair in pairs}),
-        "pairs": {"training": len(training), "held_out": len(held_out)},
+        "pairs": {
+            "training": len(training),
+            "held_out": len(held_out),
+            "left_out": counted[_UNASKED],
+        },
     }
     return Distilled(training=training, held_out=held_out, about=about)
 
@@ -233,8 +247,9 @@ def fidelity(
     if not held_out:
         raise DataError("no pair is held out; distil with held_out_share above 0")
     imitated = evaluate(student, held_out, draws=draws, seed=seed)
+    pairs = {"judge": pairs_hash(held_out)}
     if not people:
-        return Fidelity(judge=imitated)
+        return Fidelity(judge=imitated, pairs=pairs)
     beside = {
         name: evaluate(judge, people, draws=draws, seed=seed)
         for name, judge in (judges or {}).items()
@@ -243,6 +258,7 @@ def fidelity(
         judge=imitated,
         people=evaluate(student, people, draws=draws, seed=seed),
         judges_people={k: e for k, e in beside.items() if e.pairs_left_out < len(people)},
+        pairs={**pairs, "people": pairs_hash(people)},
     )
 
 
@@ -280,7 +296,9 @@ def _label(
     rows = np.flatnonzero(known)
     if how.pairs_per_prompt:
         sure = sureness([p[rows] for p in answers.values()])
-        rows = rows[most_telling(sure, how.pairs_per_prompt)]
+        chosen = rows[most_telling(sure, how.pairs_per_prompt)]
+        counted[_UNASKED] += len(rows) - len(chosen)
+        rows = chosen
     _count(counted, answers, rows)
     return [
         _preference(group, ends[k], {a: float(p[k]) for a, p in answers.items()}, columns, how.seed)

@@ -14,6 +14,10 @@ Unit = TypeVar("Unit")
 class Epochs:
     """Rows in batches, each a pure function of its number and the seed; an epoch has each row once.
 
+    Attributes:
+        batches: in an epoch.
+        visits: how often one row comes in a batch, on average.
+
     Args:
         groups: rows that stay together, in an order of their own.
         size: rows in a batch; the last one of an epoch may hold fewer.
@@ -24,6 +28,7 @@ class Epochs:
         self._size = size
         self._order = lru_cache(maxsize=1)(lambda epoch: shuffled(groups, (seed, epoch)))
         self.batches = -(-sum(map(len, groups)) // size)
+        self.visits = (1 / self.batches,)
 
     def rows(self, number: int) -> list[int]:
         """The rows of batch `number`, from 0."""
@@ -52,6 +57,7 @@ class WholeEpochs:
         self._parts = lru_cache(maxsize=1)(self._parts_of)
         # Stretches at least as long as the longest unit: middles lie closer, so none is empty.
         self.batches = max(1, min(-(-self._rows // size), self._rows // max(lengths)))
+        self.visits = (1 / self.batches,)
 
     def rows(self, number: int) -> list[int]:
         """The rows of batch `number`, from 0; those of a unit one after another."""

@@ -1,4 +1,7 @@
-"""Files of picture states, mapped into memory; a state is found by its picture's contents."""
+"""Files of states, mapped into memory; they are found by the contents of a picture or text.
+
+A picture here is either, known by its sha256.
+"""
 
 from __future__ import annotations
 
@@ -106,6 +109,7 @@ class PartWriter:
     def __init__(self, folder: Path, stored: Stored) -> None:
         self._folder, self._stored = folder, stored
         self._states: dict[str, Features] = {}
+        self._bytes = 0
         self._added: set[str] = set()
         self._since = time.monotonic()
 
@@ -126,19 +130,19 @@ class PartWriter:
         """
         kept = narrowed(states, self._stored)
         self._added.update(pictures)
+        self._bytes += kept.tokens.nbytes + kept.pooled.nbytes
         for row, picture in enumerate(pictures):
             self._states[picture] = kept.rows(torch.tensor([row]))
-        if self._bytes() > PART_BYTES or time.monotonic() - self._since > PART_SECONDS:
+        if self._bytes > PART_BYTES or time.monotonic() - self._since > PART_SECONDS:
             self._write()
 
-    def _bytes(self) -> int:
-        one = next(iter(self._states.values()), None)
-        return 0 if one is None else (one.tokens.nbytes + one.pooled.nbytes) * len(self._states)
-
     def _write(self) -> None:
-        if self._states:
-            write_part(self._folder, self._states)
-        self._states, self._since = {}, time.monotonic()
+        by_shape: dict[torch.Size, dict[str, Features]] = {}
+        for picture, one in self._states.items():  # texts may differ in their number of tokens
+            by_shape.setdefault(one.tokens.shape, {})[picture] = one
+        for alike in by_shape.values():
+            write_part(self._folder, alike)
+        self._states, self._bytes, self._since = {}, 0, time.monotonic()
 
 
 def narrowed(states: Features, stored: Stored) -> Features:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,22 +14,26 @@ _LOWER = "lower the learning rate or clip_norm, warm up longer or use precision=
 
 
 def cause_in(
-    module: nn.Module, batch: object, loss: Callable[[], Tensor], *, again: bool = True
+    module: nn.Module,
+    batch: object,
+    loss: Callable[[], Tensor],
+    *,
+    step: int = 0,
+    again: bool = True,
 ) -> str:
     """What was the first not to be finite, and what to do about it; "" if all of it is finite.
 
     Looked at in this order: the weights, the batch, what each part of the module gives while
     `loss` computes once more, the gradient of each weight in the order of the backward pass.
-    The module's gradients are dropped. Nothing is computed `again` where processes would wait for
-    each other in it.
+    The module's gradients are dropped. `step` is how many steps were taken before. Nothing is
+    computed `again` where processes would wait for each other in it.
     """
     module.zero_grad(set_to_none=True)
-    weights = chain(module.named_parameters(), module.named_buffers())
-    if name := first_not_finite(weights):
-        return (
-            f"the weights were not finite before this step, {name!r} first: the weights that the "
-            "run began with are damaged"
-        )
+    if name := first_damaged(module):
+        why = "the weights that the run began with are damaged"
+        if step:
+            why = f"an earlier step spoiled them: {_LOWER}"
+        return f"the weights were not finite before this step, {name!r} first: {why}"
     if name := first_not_finite(tensors_in(batch)):
         return f"its batch is not finite, {name} first: look at the data behind it"
     if not again:
@@ -48,6 +51,16 @@ def cause_in(
             f"{gradients[0]!r} first: {_LOWER}"
         )
     return ""
+
+
+def first_damaged(module: nn.Module) -> str | None:
+    """The first weight with an entry that is not finite, or buffer with one that is no number.
+
+    Infinity is no damage to a buffer: masks of attention, such as open_clip's, are made of it.
+    """
+    return first_not_finite(module.named_parameters()) or next(
+        (name for name, buffer in module.named_buffers() if bool(buffer.isnan().any())), None
+    )
 
 
 def first_not_finite(tensors: Iterator[tuple[str, Tensor]]) -> str | None:

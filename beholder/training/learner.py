@@ -144,18 +144,21 @@ class Learner:
         self._scaler.unscale_(self._optimizer)
         return clip_gradients(self.weights.values(), self._config.clip_norm)
 
-    def update(self, step: int) -> None:
+    def update(self, step: int) -> dict[str, float]:
         """Take an optimizer step by the gradients, which `clip` cut, and clear them.
 
         With fp16 a gradient that is not finite moves nothing and halves the scale of the loss.
+        Gives numbers to log: train/learning_rate, with fp16 train/loss_scale and train/skipped too.
         """
         rate = self.rate(step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["share"]
+        scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
         self._follow(step)
+        return {"train/learning_rate": rate, **self._scaling(scale)}
 
     def rate(self, step: int) -> float:
         """The learning rate of a step counted from 0."""
@@ -215,6 +218,12 @@ class Learner:
         if numbers:
             self._scaler.load_state_dict(dict(numbers))
 
+    def _scaling(self, before: float) -> dict[str, float]:
+        if not self._scaler.is_enabled():
+            return {}
+        scale = self._scaler.get_scale()
+        return {"train/loss_scale": scale, "train/skipped": float(scale < before)}
+
     def _moments(self) -> dict[str, Tensor]:
         states = {name: self._optimizer.state.get(w, {}) for name, w in self.weights.items()}
         return {f"{name}/{kind}": v for name, state in states.items() for kind, v in state.items()}
@@ -248,6 +257,25 @@ def learning_mode(module: nn.Module) -> None:
         weights = list(part.parameters())
         if weights and not any(w.requires_grad for w in weights):
             part.eval()
+
+
+class LearningMode:
+    """`learning_mode` again and again: large frozen towers are walked through once.
+
+    What is frozen must stay as it is at the first call.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._modes: list[tuple[nn.Module, bool]] = []
+
+    def __call__(self) -> None:
+        """Put every part into its mode."""
+        if not self._modes:
+            learning_mode(self._module)
+            self._modes = [(part, part.training) for part in self._module.modules()]
+        for part, is_training in self._modes:
+            part.training = is_training
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ from beholder.training.rated import Rated, read_rated
 from beholder.training.reward import (
     RewardTraining,
     aspect_weights,
+    fit_plan,
     read_judgements,
     train_reward,
 )
@@ -144,9 +146,10 @@ def learning_curve(
 
     Each run has a folder of its own in `config.run`, such as fraction-0.1 or fraction-0.1-2, which
     `beholder.load` reads; what frozen towers give is shared. Runs that are done are not done again.
-    `curve.json` and `curve.html` hold the result. Every run takes as many steps, and its best
-    evaluation counts: small parts are seen more often, and do not suffer from it. That choice makes
-    every measure a little too good, by about as much in each run.
+    `curve.json` and `curve.html` hold the result. Every run takes as many steps (`epochs` are those
+    of the largest part), and its best evaluation counts: small parts are seen more often, and do
+    not suffer from it. That choice makes every measure a little too good, by about as much in each
+    run.
 
     Args:
         config: how one run is trained; `held_out_share` of the prompts are held out by its seed,
@@ -165,11 +168,8 @@ def learning_curve(
     _check(config, fractions, repeats)
     training, held_out = _sides(config, judgements, evaluation)
     processes = Processes(cpu=config.device == "cpu")
-    jobs = [
-        _Job.of(config, fraction, repeat, training)
-        for fraction in sorted(fractions)
-        for repeat in range(1, repeats + 1)
-    ]
+    asked = product(sorted(fractions), range(1, repeats + 1))
+    jobs = _as_many_steps([_Job.of(config, *one, training) for one in asked], processes)
     claims = [job.claim(held_out) for job in jobs]
     done = [_read_point(job, claim) for job, claim in zip(jobs, claims, strict=True)]
     for job, claim, point in zip(jobs, claims, done, strict=True):
@@ -261,7 +261,7 @@ class _Job:
         own = replace(
             config,
             run=str(Path(config.run) / name),
-            feature_cache=config.feature_cache or str(Path(config.run) / "features"),
+            feature_cache=_shared_features(config),
             fit=replace(config.fit, seed=seed),
         )
         return cls(own, fraction, repeat, part(judged, fraction, seed))
@@ -276,6 +276,19 @@ class _Job:
         rows = [[asdict(one) for one in side] for side in (self.judged, held_out)]
         text = json.dumps([asdict(self.config) | places, rows], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_many_steps(jobs: Sequence[_Job], processes: Processes) -> list[_Job]:
+    """The runs with steps in place of epochs: those that the largest part's come to."""
+    most = max(jobs, key=lambda job: len(job.judged))
+    batches = math.ceil(len(most.judged) / most.config.pairs_per_batch)
+    steps = fit_plan(most.config, most.folder, batches, processes.count).steps
+    return [
+        replace(
+            job, config=replace(job.config, epochs=0.0, fit=replace(job.config.fit, steps=steps))
+        )
+        for job in jobs
+    ]
 
 
 def _run(job: _Job, claim: str, held_out: Judged, processes: Processes) -> None:
@@ -358,3 +371,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [_plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _shared_features(config: RewardTraining) -> str:
+    """The folder of kept features of all runs; "" where none are kept."""
+    if config.train != "head" or not config.cache_features:
+        return ""
+    return config.feature_cache or str(Path(config.run) / "features")

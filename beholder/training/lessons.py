@@ -40,6 +40,14 @@ class Plan:
     to_trained: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What `fit` needs, and how many batches of it make an epoch."""
+
+    task: Task[Any]
+    batches_per_epoch: int
+
+
 class Lessons(ABC, Generic[Judged]):
     """Judgements of one kind, to learn from and to judge by.
 
@@ -58,6 +66,10 @@ class Lessons(ABC, Generic[Judged]):
         """The distinct pictures, sorted."""
 
     @abstractmethod
+    def prompts(self) -> list[str]:
+        """The distinct prompts, sorted."""
+
+    @abstractmethod
     def sides(
         self, aspects: Sequence[str], unreadable: Mapping[str, str], objective: Objective
     ) -> Sides[Judged]:
@@ -71,8 +83,8 @@ class Lessons(ABC, Generic[Judged]):
         sides: Sides[Judged],
         weights: Mapping[str, float],
         processes: Processes,
-    ) -> Task[Any]:
-        """What `fit` needs."""
+    ) -> Course:
+        """What `fit` needs, and how long an epoch is."""
 
 
 def hash_of(judged: Sequence[Any]) -> str:

@@ -23,7 +23,7 @@ from beholder.training.checkpoints import Checkpoint, read_newest, write_checkpo
 from beholder.training.diagnosis import Diagnosis
 from beholder.training.finiteness import cause_in
 from beholder.training.journal import Journal
-from beholder.training.learner import FitConfig, Learner, RateOf, learning_mode, one_rate
+from beholder.training.learner import FitConfig, Learner, LearningMode, RateOf, one_rate
 from beholder.training.processes import Processes
 from beholder.training.resuming import begun, shared
 from beholder.training.sharding import Shards
@@ -159,6 +159,7 @@ class _Run(Generic[Batch]):
         self._begun = begun(None, config, processes.count)
         self._shards = Shards(module, processes, precision)
         self.learner = Learner(module, config, precision, rate_of)
+        self._learning_mode = LearningMode(module)
         self.progress = Progress()
         self._saved_step = 0
         self._is_whole = True  # whether weights and moments are those of one step
@@ -167,10 +168,10 @@ class _Run(Generic[Batch]):
     def resumed(self) -> Iterator[None]:
         """Where the newest checkpoint left off, with a journal open in the main process."""
         checkpoint = read_newest(self._folder / "checkpoints")
+        if self._task.diagnosis is not None:  # before the weights of a checkpoint are in place
+            self._task.diagnosis.watch(self.learner.weights)
         if checkpoint is not None:
             self._take_up(checkpoint)
-        if self._task.diagnosis is not None:
-            self._task.diagnosis.watch(self.learner.weights)
         if not self._processes.is_main:
             yield
             return
@@ -243,7 +244,7 @@ class _Run(Generic[Batch]):
     def _learn(self, batches: Iterator[Batch]) -> dict[str, float]:
         """One optimizer step."""
         step = self.progress.step
-        learning_mode(self._module)
+        self._learning_mode()
         parts = [self._backward(k, batches) for k in range(self._config.accumulation)]
         logs = {key: float(sum(part[key] for part in parts)) / len(parts) for key in parts[0]}
         if not self._processes.all(math.isfinite(logs["train/loss"])):
@@ -253,12 +254,10 @@ class _Run(Generic[Batch]):
         if not math.isfinite(norm) and self._precision != "fp16":
             raise self._failure(f"the norm of the gradient is {norm}")
         self._is_whole = False
-        self.learner.update(step)
-        return {
-            **logs,
-            "train/gradient_norm": norm,
-            "train/learning_rate": self.learner.rate(step),
-        }
+        told = self.learner.update(step)
+        if (scale := told.get("train/loss_scale", 1.0)) < 1:
+            raise self._failure(f"fp16 gradients are not finite with a loss scale of {2 * scale:g}")
+        return {**logs, "train/gradient_norm": norm, **told}
 
     def _backward(self, part: int, batches: Iterator[Batch]) -> Logs:
         """Random numbers depend on the seed and the batch's number alone."""
@@ -271,11 +270,10 @@ class _Run(Generic[Batch]):
 
     def _failure(self, what: str) -> BeholderError:
         """The error of a step that is not finite, with the cause: its batches are done again."""
+        find = partial(cause_in, self._module, step=self.progress.step, again=not self._shards)
         cause = ""
         for part, batch in enumerate(islice(self._batches(), self._config.accumulation)):
-            cause = cause or cause_in(
-                self._module, batch, partial(self._loss, part, batch), again=not self._shards
-            )
+            cause = cause or find(batch, partial(self._loss, part, batch))
         why = cause or "no cause is found here; see what the other processes say"
         return BeholderError(
             f"{what} at step {self.progress.step}: {why}. Then start in a new folder"
@@ -300,10 +298,21 @@ class _Run(Generic[Batch]):
             self._evaluate()
             progress.evaluated_step = progress.step
 
-    @torch.no_grad()
     def _evaluate(self) -> None:
-        if self._task.evaluate is None:
+        """The diagnosis is told also where nothing is held out."""
+        found = self._measured()
+        if not self._processes.is_main:
             return
+        if self._task.diagnosis is not None:
+            self._task.diagnosis.evaluated(self.progress.step, *found)
+        if self._task.evaluate is not None:
+            self._task.evaluated(self.progress.step)
+
+    @torch.no_grad()
+    def _measured(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Each metric, which is judged and written, and its count; none without an evaluation."""
+        if self._task.evaluate is None:
+            return {}, {}
         self._module.eval()
         with self.learner.averaged(), self._shards.gathered():
             with self._autocast():
@@ -311,10 +320,7 @@ class _Run(Generic[Batch]):
             metrics, counts = self._ratios(sums)
             self._judge(metrics)
         self._write(metrics)
-        if self._task.diagnosis is not None and self._processes.is_main:
-            self._task.diagnosis.evaluated(self.progress.step, metrics, counts)
-        if self._processes.is_main:
-            self._task.evaluated(self.progress.step)
+        return metrics, counts
 
     def _judge(self, metrics: Mapping[str, float]) -> None:
         progress, value = self.progress, self._task.objective(metrics)
@@ -350,12 +356,12 @@ class _Run(Generic[Batch]):
     def _save(self) -> None:
         tensors = self.learner.tensors(keep=self._processes.is_main)
         if self._processes.is_main:
-            found = {} if self._task.diagnosis is None else self._task.diagnosis.state()
+            diagnosis = self._task.diagnosis
             state = {
                 "progress": asdict(self.progress),
                 "scale": self.learner.numbers(),
                 "begun": asdict(self._begun),
-                "found": found,
+                "diagnosis": {} if diagnosis is None else diagnosis.state(),
             }
             checkpoint = Checkpoint(self.progress.step, tensors, state)
             keep = self._config.keep_checkpoints
@@ -374,7 +380,7 @@ class _Run(Generic[Batch]):
         self._begun = begun(checkpoint, self._config, self._processes.count)
         self._config = shared(self._config, self._begun, self._processes.count)
         if self._task.diagnosis is not None:
-            self._task.diagnosis.restore(state["found"])
+            self._task.diagnosis.restore(state["diagnosis"])
         self.learner.restore(checkpoint.tensors, state["scale"])
         best = state["progress"].pop("best")
         self.progress = Progress(best=None if best is None else tuple(best), **state["progress"])

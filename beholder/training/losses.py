@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -149,8 +151,8 @@ def plackett_luce(scores: Float[Tensor, " b"], rankings: Rankings) -> Float[Tens
     A tie of m pictures leaves their order open: the label is spread evenly over all orders that
     the ranking allows, so the loss is the mean of -ln P over these less their entropy Σ ln m!,
     where a mean over the subsets that may be left stands for that over orders. It is 0 at best,
-    also for ties, and for two pictures it is `preference_kl`. Each ranking counts once, however
-    many pictures it has.
+    also for ties, and for two pictures it is `preference_kl` of the labels 0, 0.5 and 1: an order
+    cannot say how sure people were. Each ranking counts once, however many pictures it has.
 
     Raises DataError if there is no ranking, or more than `MOST_TIED` pictures share a rank.
     """
@@ -202,15 +204,17 @@ def binary_entropy(p: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def over_aspects(
-    losses: Mapping[str, Float[Tensor, ""]], shares: Mapping[str, Float[Tensor, ""] | float]
+    losses: Mapping[str, Float[Tensor, ""]],
+    shares: Mapping[str, Float[Tensor, ""] | float],
+    total: float | None = None,
 ) -> Float[Tensor, ""]:
     """Mean of the aspects' losses, each weighed by its share: Σ_a share_a loss_a / Σ_a share_a.
 
-    Raises DataError if there is none.
+    `total` is divided by in place of Σ_a share_a. Raises DataError if there is none.
     """
     _refuse_nothing(len(losses), "answer to learn from")
-    total = sum((shares[a] * loss for a, loss in losses.items()), torch.tensor(0.0))
-    return total / sum(shares[a] for a in losses)
+    summed = sum((shares[a] * loss for a, loss in losses.items()), torch.tensor(0.0))
+    return summed / (sum(shares[a] for a in losses) if total is None else total)
 
 
 def aspect_kl(
@@ -284,21 +288,23 @@ def _stages(
     rankings: Rankings,
 ) -> tuple[Int[Tensor, " n"], Bool[Tensor, "n k"], Float[Tensor, " n"], Float[Tensor, " g"]]:
     """The sets of pictures that may be left: whose, which, how probable; the orders' entropy."""
-    device, width = rankings.ranks.device, rankings.ranks.shape[1]
+    device = rankings.ranks.device
     found = [_left(tuple(ranks)) for ranks in rankings.ranks.tolist()]
-    owner = [g for g, (sets, _, _) in enumerate(found) for _ in sets]
-    member = [row for sets, _, _ in found for row in sets]
-    shares = [share for _, some, _ in found for share in some]
+    owner = np.repeat(np.arange(len(found)), [len(sets) for sets, _, _ in found])
+    member = np.concatenate([sets for sets, _, _ in found])
+    shares = np.concatenate([some for _, some, _ in found])
     return (
-        torch.tensor(owner, device=device),
-        torch.tensor(member, device=device).reshape(-1, width),
-        torch.tensor(shares, device=device),
+        torch.from_numpy(owner).to(device),
+        torch.from_numpy(member).to(device),
+        torch.from_numpy(shares).to(device),
         torch.tensor([entropy for _, _, entropy in found], device=device),
     )
 
 
 @lru_cache(maxsize=4096)
-def _left(ranks: tuple[int, ...]) -> tuple[list[list[bool]], list[float], float]:
+def _left(
+    ranks: tuple[int, ...],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32], float]:
     """The sets that may be left at some place of a ranking, how probable each is, ln(orders)."""
     sets: list[list[bool]] = []
     shares: list[float] = []
@@ -315,7 +321,7 @@ def _left(ranks: tuple[int, ...]) -> tuple[list[list[bool]], list[float], float]
         for some in _subsets(tied):
             sets.append([k in {*some, *worse} for k in range(len(ranks))])
             shares.append(1 / math.comb(len(tied), len(some)))
-    return sets, shares, entropy
+    return np.array(sets), np.array(shares, np.float32), entropy
 
 
 def _subsets(rows: Sequence[int]) -> list[tuple[int, ...]]:

@@ -158,6 +158,14 @@ _KINDS: dict[str, _Kind] = {
 class Objective:
     """The loss of a batch: the mean over aspects, an answer to aspect a weighs w_a times its own.
 
+    With u_e the own weight of answer e and B the answers of the batch,
+
+        loss = Σ_a Σ_{e in B_a} w_a u_e loss_ae / T,  T = Σ_a Σ_{e in B_a} w_a u_e
+
+    is a ratio of sums, as an evaluation needs it. In training it would make an answer count for
+    more where its batch holds few or light ones: the last batch of an epoch, or one that a prompt
+    with many light answers fills. There `total` gives a T that is the same for all batches.
+
     Attributes:
         reads: what it learns from: "pairs" (`edges`), "rankings" or "targets" of a batch.
         wants_embeddings: whether it needs `Embeddings` beside the scores.
@@ -175,8 +183,11 @@ class Objective:
         batch: Judgements,
         weights: Mapping[str, float],
         embeddings: Embeddings | None = None,
+        total: float | None = None,
     ) -> Float[Tensor, ""]:
         """Loss of a batch; `weights` says how much an answer to each aspect counts.
+
+        `total` is what the weighed losses are divided by; None is what the batch's answers weigh.
 
         Raises DataError if there is no answer to learn from, or the scores lack an aspect, or how
         unsure they are, or the embeddings that the loss compares.
@@ -193,17 +204,20 @@ class Objective:
             )
             for a in judged
         }
-        return self._mean(judged, weights, views)
+        return self._mean(judged, weights, views, total)
 
     @torch.no_grad()
     def scale(self) -> float:
         """What scores are multiplied by now."""
         return float(self._scale())
 
-    def chance(self, batch: Judgements, weights: Mapping[str, float]) -> float:
+    def chance(
+        self, batch: Judgements, weights: Mapping[str, float], total: float | None = None
+    ) -> float:
         """The loss where a reward gives all pictures the same score, such as ln 2 of certain pairs.
 
-        With "regression" that score is the best one: each aspect's mean rating.
+        With "regression" that score is the best one: each aspect's mean rating. `total` as for the
+        loss, so that both compare.
         Raises DataError if there is no answer to learn from.
         """
         judged = self._answered(batch)
@@ -215,7 +229,7 @@ class Objective:
             a: _View(nothing + _best_constant(some), nothing, alike, prompts)
             for a, some in judged.items()
         }
-        return self._mean(judged, weights, views).item()
+        return self._mean(judged, weights, views, total).item()
 
     def _answered(self, batch: Judgements) -> dict[str, Judged]:
         name = {"pairs": "edges"}.get(self.reads, self.reads)
@@ -223,10 +237,15 @@ class Objective:
         return {aspect: judged for aspect, judged in found.items() if len(judged)}
 
     def _mean(
-        self, judged: Mapping[str, Judged], weights: Mapping[str, float], views: Mapping[str, _View]
+        self,
+        judged: Mapping[str, Judged],
+        weights: Mapping[str, float],
+        views: Mapping[str, _View],
+        total: float | None,
     ) -> Tensor:
         losses = {a: self._kind.loss(self._config, views[a], judged[a]) for a in judged}
-        return over_aspects(losses, {a: weights[a] * total_weight(judged[a]) for a in judged})
+        shares = {a: weights[a] * total_weight(judged[a]) for a in judged}
+        return over_aspects(losses, shares, total)
 
     def _deviations(self, scores: Scores, aspect: str) -> Tensor:
         if self._config.name != "gaussian":

@@ -17,7 +17,8 @@ from beholder.eval.preference import pair_credit
 from beholder.rewards._towers import Embeddings
 from beholder.training.data import Batch, PairStream, Sides, in_order, pictures_of
 from beholder.training.diagnosis import Diagnosis
-from beholder.training.lessons import Lessons, Plan, hash_of
+from beholder.training.held_out import independent_pairs
+from beholder.training.lessons import Course, Lessons, Plan, hash_of
 from beholder.training.loop import Logs, Sums, Task
 from beholder.training.losses import aspect_score, total_weight
 from beholder.training.mixing import Balance, Mixture, Source, shares
@@ -77,6 +78,10 @@ class PairLessons(Lessons[Preference]):
         return pictures_of([*self._pairs, *(self._evaluation or ())])
 
     @override
+    def prompts(self) -> list[str]:
+        return sorted({p.prompt for p in [*self._pairs, *(self._evaluation or ())]})
+
+    @override
     def sides(
         self, aspects: Sequence[str], unreadable: Mapping[str, str], objective: Objective
     ) -> Sides[Preference]:
@@ -104,7 +109,7 @@ class PairLessons(Lessons[Preference]):
         sides: Sides[Preference],
         weights: Mapping[str, float],
         processes: Processes,
-    ) -> Task[Any]:
+    ) -> Course:
         plan, ranked = self._plan, objective.reads == "rankings"
         stream = PairStream(
             sides.training,
@@ -116,8 +121,10 @@ class PairLessons(Lessons[Preference]):
             mixture=self._mixture(sides.training),
         )
         held_out = in_order(sides.held_out, weights, plan.batch, ranked=ranked)
-        diagnosis = Diagnosis(None, trained=plan.to_trained)
-        return preference_task(scorer, objective, weights, stream, held_out, diagnosis)
+        independent = independent_pairs(sides.held_out, weights)
+        diagnosis = Diagnosis(None, trained=plan.to_trained, independent=independent)
+        task = preference_task(scorer, objective, weights, stream, held_out, diagnosis)
+        return Course(task, stream.batches_per_epoch)
 
     def _mixture(self, pairs: Sequence[Preference]) -> Mixture | None:
         if self._mix is None:
@@ -185,17 +192,23 @@ def preference_task(
 
     Best is the highest "eval/accuracy", the protocol of ImageReward over the answers of all
     aspects; of equals, the lowest "eval/loss", which is the objective's own.
+
+    In training the weighed losses of a batch are divided by what a batch of the stream weighs on
+    average, not by what this one does: the mean of the losses of an epoch's batches is the mean
+    over all its answers by their weights, however these are spread over batches, accumulated
+    parts and processes. "train/chance" is divided alike.
     """
+    total = stream.mean_weight(weights)
 
     def step(item: tuple[Batch, Loaded]) -> tuple[Tensor, Logs]:
         batch, loaded = item
-        scores, loss = learned(scorer, objective, batch, loaded, weights)
+        scores, loss = learned(scorer, objective, batch, loaded, weights, total)
         right, count = accuracy_sums(scores, batch)["accuracy"]
         logs = {
             "train/accuracy": right / count if count else 0.5,
             "train/tie_share": 1 - count / sum(map(len, batch.edges.values())),
             "train/margin_std": objective.scale() * margin_spread(scores, batch),
-            "train/chance": objective.chance(batch, weights),
+            "train/chance": objective.chance(batch, weights, total),
         }
         return loss, logs
 
@@ -225,15 +238,19 @@ def learned(
     batch: Batch,
     loaded: Loaded,
     weights: Mapping[str, float],
+    total: float | None = None,
 ) -> tuple[Scores, Tensor]:
-    """Scores of a batch and what the objective says of them, from one pass of the towers."""
+    """Scores of a batch and what the objective says of them, from one pass of the towers.
+
+    `total` is what the objective divides by; None is the batch's own weight.
+    """
     embeddings: Embeddings | None = None
     if objective.wants_embeddings:
         scores, embeddings = scorer.embed(batch, loaded)
     else:
         scores = scorer.score(batch, loaded)
     judged = batch.judged_on(scores.total.device)
-    return scores, objective(scores, judged, weights, embeddings)
+    return scores, objective(scores, judged, weights, embeddings, total)
 
 
 def evaluation_sums(
@@ -309,5 +326,11 @@ def _tell_orders(pairs: Sequence[Preference], aspects: Sequence[str]) -> dict[st
             torn,
             found["incomplete"],
             found["cyclic"],
+        )
+    if soft := found["soft"]:
+        _LOG.warning(
+            "%d answers are neither certain nor ties; the loss learns orders, so it takes each as "
+            "certain. The losses kl and gaussian learn how sure people were",
+            soft,
         )
     return found

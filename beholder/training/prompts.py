@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar, runtime_checkable
+from unicodedata import normalize
 
 from beholder.errors import DataError
 
@@ -31,8 +32,13 @@ Judged = TypeVar("Judged", bound=Prompted)
 
 
 def folded(text: str) -> str:
-    """A prompt without its case and without what the number and kind of its spaces tell."""
-    return " ".join(text.casefold().split())
+    """A prompt without its case, what the number and kind of its spaces tell, and how it is coded.
+
+    Unicode has several codes for one letter with an accent: its canonical caseless match (Unicode
+    Standard, D145) in composed form.
+    """
+    caseless = normalize("NFD", text).casefold()
+    return " ".join(normalize("NFC", caseless).split())
 
 
 def by_prompt(judged: Sequence[Prompted], rows: Sequence[int], longest: int) -> list[list[int]]:
@@ -47,12 +53,20 @@ def by_prompt(judged: Sequence[Prompted], rows: Sequence[int], longest: int) -> 
     ]
 
 
-def prompt_weights(judged: Sequence[Prompted], how: PromptWeights) -> list[float] | None:
-    """How much each judgement counts, 1 on average; None if each counts once."""
+def prompt_weights(
+    judged: Sequence[Judged],
+    how: PromptWeights,
+    name: Callable[[Judged], Hashable] = lambda one: folded(one.prompt),
+) -> list[float] | None:
+    """How much each judgement counts, 1 on average; None if each counts once.
+
+    `name` tells which are of one prompt.
+    """
     if how == "none":
         return None
-    times = Counter(folded(one.prompt) for one in judged)
-    return [len(judged) / (len(times) * times[folded(one.prompt)]) for one in judged]
+    names = [name(one) for one in judged]
+    times = Counter(names)
+    return [len(names) / (len(times) * times[own]) for own in names]
 
 
 def split_by_prompt(
@@ -68,9 +82,18 @@ def split_by_prompt(
 
 
 def split_by(
-    judged: Sequence[Judged], name: Callable[[Judged], str], share: float, seed: int
+    judged: Sequence[Judged],
+    name: Callable[[Judged], str],
+    share: float,
+    seed: int,
+    tied: Mapping[str, str] | None = None,
 ) -> tuple[list[Judged], list[Judged]]:
-    """As `split_by_prompt`, by a name that tells which judgements belong together."""
+    """As `split_by_prompt`, by a name that tells which judgements belong together.
+
+    `tied` gives each folded name the group whose names must be on one side. Groups are then held
+    out in their order while they fit into the share of the names; the smallest if none does.
+    Raises DataError if all are one group.
+    """
     spellings: defaultdict[str, set[str]] = defaultdict(set)
     for one in judged:
         spellings[folded(name(one))].add(name(one))
@@ -81,11 +104,31 @@ def split_by(
         )
     # By its first spelling as written, so that splits made before prompts were folded stay.
     order = sorted(spellings, key=lambda text: _draw(min(spellings[text]), seed))
-    held_out = set(order[: max(1, round(share * len(order)))])
+    groups: dict[str, list[str]] = {}
+    for text in order:
+        groups.setdefault(text if tied is None else tied[text], []).append(text)
+    held_out = _first(list(groups.values()), max(1, round(share * len(order))))
     sides: tuple[list[Judged], list[Judged]] = ([], [])
     for one in judged:
         sides[folded(name(one)) in held_out].append(one)
     return sides
+
+
+def _first(groups: Sequence[Sequence[str]], count: int) -> set[str]:
+    """The names of the first groups that hold at most so many; of the smallest if none does."""
+    if len(groups) < 2:
+        raise DataError(
+            f"all {len(groups[0])} prompts are tied to each other by pictures that several of them "
+            "share, so none can be held out whole; give an evaluation set, or held_out_share=0 to "
+            "train without. leaks=drop holds prompts out and trains without what shows their "
+            "pictures"
+        )
+    found: set[str] = set()
+    for group in groups:
+        if len(found) + len(group) <= count:
+            found |= set(group)
+    smallest = min(groups, key=len)
+    return found or set(smallest)
 
 
 def _draw(text: str, seed: int) -> bytes:

@@ -90,12 +90,34 @@ def make_rankings(
     return {aspect: _padded(found[aspect], nodes) for aspect in sorted(found)}
 
 
+def orders_weight(
+    preferences: Sequence[Preference],
+    aspects: Mapping[str, float],
+    weights: Sequence[float] | None = None,
+) -> float:
+    """How much all orders of `make_rankings` count together, an aspect's as `aspects` weighs it."""
+    return sum(
+        aspects[aspect] * weight
+        for rows in questions(preferences, range(len(preferences)))
+        for aspect in aspects
+        if any(aspect in preferences[row].p_first for row in rows)
+        for _, weight in _orders(preferences, rows, aspect, weights)
+    )
+
+
 def count_orders(preferences: Sequence[Preference], aspects: Collection[str]) -> dict[str, int]:
     """How many answers are orders of several pictures ("rankings") or of two ("pairs").
 
-    Also how many questions of several pictures had to be taken apart: "incomplete" and "cyclic".
+    Also how many questions of several pictures had to be taken apart, "incomplete" and "cyclic",
+    and how many answers to pairs are "soft": neither certain nor a tie, so that an order says more
+    than they do.
     """
-    found = Counter(dict.fromkeys(("rankings", "pairs", "incomplete", "cyclic"), 0))
+    found = Counter(dict.fromkeys(("rankings", "pairs", "incomplete", "cyclic", "soft"), 0))
+    found["soft"] = sum(
+        p.p_first[a] not in (0, 0.5, 1)
+        for p in preferences
+        for a in p.p_first.keys() & set(aspects)
+    )
     for rows in questions(preferences, range(len(preferences))):
         asked = [preferences[row] for row in rows]
         for aspect in set(aspects) & {a for p in asked for a in p.p_first}:

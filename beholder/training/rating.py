@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,16 +18,16 @@ from beholder.eval._bootstrap import Floats
 from beholder.eval.correlation import mean_ranks, pearson
 from beholder.training.data import Batch, Sides, counts
 from beholder.training.diagnosis import Diagnosis
-from beholder.training.lessons import Lessons, Plan, hash_of
+from beholder.training.lessons import Course, Lessons, Plan, hash_of
 from beholder.training.loop import Logs, Sums, Task
 from beholder.training.losses import aspect_score
 from beholder.training.objectives import Objective
 from beholder.training.preference import learned, learned_weight
 from beholder.training.processes import Processes
-from beholder.training.prompts import prompt_weights, split_by
+from beholder.training.prompts import folded, prompt_weights
 from beholder.training.rated import Rated, RatingStream, make_batch, usable_ratings
 from beholder.training.scorers import Scorer, one_ahead
-from beholder.training.splits import without_leaks
+from beholder.training.splits import hold_out, without_leaks
 from beholder.types import Scores
 
 Loaded = TypeVar("Loaded")
@@ -67,6 +68,10 @@ class RatingLessons(Lessons[Rated]):
         return sorted(named - {""})
 
     @override
+    def prompts(self) -> list[str]:
+        return sorted({one.prompt for one in [*self._rated, *(self._evaluation or ())]})
+
+    @override
     def sides(
         self, aspects: Sequence[str], unreadable: Mapping[str, str], objective: Objective
     ) -> Sides[Rated]:
@@ -81,8 +86,10 @@ class RatingLessons(Lessons[Rated]):
             )
             dropped += more
         elif plan.held_out_share > 0 and training:
-            training, held_out = split_by(training, _group, plan.held_out_share, plan.seed)
-        training, leaked = without_leaks(training, held_out, lambda one: [one.image], plan.leaks)
+            training, held_out = hold_out(
+                training, _group, _shown, plan.held_out_share, plan.seed, plan.leaks
+            )
+        training, leaked = without_leaks(training, held_out, _shown, plan.leaks)
         dropped += leaked
         if not training:
             raise DataError(f"no rating is left to learn from; dropped: {counts(dropped)}")
@@ -98,16 +105,14 @@ class RatingLessons(Lessons[Rated]):
         sides: Sides[Rated],
         weights: Mapping[str, float],
         processes: Processes,
-    ) -> Task[Any]:
-        stream = RatingStream(
-            sides.training,
-            weights,
-            self._plan.batch,
-            self._plan.seed,
-            weights=prompt_weights(sides.training, self._plan.prompt_weights),
-        )
-        judge = RatingJudge(sides.held_out, weights, self._plan.batch, processes)
-        return rating_task(scorer, objective, weights, stream, judge)
+    ) -> Course:
+        rated, size = sides.training, self._plan.batch
+        each = prompt_weights(rated, self._plan.prompt_weights, _weighed_by)
+        stream = RatingStream(rated, weights, size, self._plan.seed, weights=each)
+        batches = math.ceil(len(rated) / size)
+        total = _weight(rated, weights, each) / batches
+        judge = RatingJudge(sides.held_out, weights, size, processes)
+        return Course(rating_task(scorer, objective, weights, stream, judge, total), batches)
 
 
 class RatingJudge:
@@ -209,20 +214,25 @@ def rating_task(
     weights: Mapping[str, float],
     stream: RatingStream,
     judge: RatingJudge,
+    total: float | None = None,
 ) -> Task[tuple[Batch, Loaded]]:
     """What `fit` needs to teach a reward the ratings of a stream and judge it by those held out.
 
     eval/srcc and eval/plcc are Spearman's and Pearson's correlation, means over the aspects;
     eval/mse is the mean squared error of the scaled scores over all ratings; each also by aspect.
     Best is the highest eval/srcc; of equals, the smallest eval/mse.
+
+    `total` is how much the ratings of a batch weigh together on average; in training the weighed
+    losses of each are divided by it, so that over an epoch every rating counts by its weight. None
+    divides them by what this batch weighs.
     """
 
     def step(item: tuple[Batch, Loaded]) -> tuple[Tensor, Logs]:
         batch, loaded = item
-        scores, loss = learned(scorer, objective, batch, loaded, weights)
+        scores, loss = learned(scorer, objective, batch, loaded, weights, total)
         logs = {
             "train/margin_std": objective.scale() * score_spread(scores, batch),
-            "train/chance": objective.chance(batch, weights),
+            "train/chance": objective.chance(batch, weights, total),
         }
         return loss, logs
 
@@ -270,3 +280,21 @@ def _correlation(measure: Callable[[Floats, Floats], float], x: Floats, y: Float
 
 def _group(one: Rated) -> str:
     return one.prompt or one.image
+
+
+def _weighed_by(one: Rated) -> tuple[str, str]:
+    return (folded(one.prompt), "" if one.prompt else one.image)
+
+
+def _shown(one: Rated) -> tuple[str]:
+    return (one.image,)
+
+
+def _weight(
+    rated: Sequence[Rated], aspects: Mapping[str, float], each: Sequence[float] | None
+) -> float:
+    """How much all numbers count together, each by its rating's weight times its aspect's."""
+    return sum(
+        own * sum(weight for aspect, weight in aspects.items() if aspect in one.values)
+        for one, own in zip(rated, each or repeat(1.0), strict=False)
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from beholder.errors import ConfigError
-from beholder.training.checkpoints import Checkpoint, read_newest
+from beholder.training.checkpoints import Checkpoint, read_newest_state
 from beholder.training.learner import FitConfig
 
 _LOG = logging.getLogger(__name__)
@@ -81,5 +81,5 @@ def shared(config: Config, first: Begun, processes: int) -> Config:
 
 def going_on(folder: Path, config: Config, processes: int) -> Config:
     """`shared` for the run in a folder, whose `checkpoints` may be empty."""
-    checkpoint = read_newest(folder / "checkpoints")
+    checkpoint = read_newest_state(folder / "checkpoints")
     return shared(config, begun(checkpoint, config, processes), processes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, cast
 from beholder.annotation.records.dataset import read_preferences
 from beholder.errors import ConfigError
 from beholder.rewards import Reward
+from beholder.rewards._model_card_origin import NEW_WEIGHTS
 from beholder.training.feature_parts import Stored
 from beholder.training.features import PictureFeatures, TextFeatures
 from beholder.training.freezing import FeatureReward
@@ -40,9 +42,9 @@ from beholder.training.scorers import FeatureScorer, PixelScorer, Scorer
 from beholder.training.splits import Leaks
 from beholder.types import Preference
 
+_LOG = logging.getLogger(__name__)
 _PLACES = ("run", "feature_cache")
 _PREFERENCES = "preferences"
-_NEW_WEIGHTS = {"config", "towers", "backbone"}  # options that leave a head, or all, to chance
 Judgements = Sequence[Preference] | Sequence[Rated] | Mapping[str, Sequence[Preference]]
 """Pairs, ratings where the configuration learns these, or with `mix` pairs by the set's name."""
 
@@ -59,13 +61,14 @@ class RewardTraining(RunConfig):
             (.csv, .tsv, .jsonl, .parquet) with a picture, its prompt if it has one, and a column
             named as each aspect, on any scale; so is `evaluation`. Needs loss.name=regression.
         loss: what is learned; see `LossConfig`. Those that learn rankings find them in pairs that
-            share their key and prompt.
+            share their key and prompt, and take an answer for certain however unsure people were.
         aspect_weights: aspect -> weight of an answer to it; 1 where not given, 0 leaves it out.
         prompt_weights: "none" counts each judgement once, "inverse" each prompt.
         leaks: "refuse", "drop" or "allow" judgements to learn from whose prompt, in any case and
             spacing, or picture stands among those to judge by.
         pairs_per_batch: pairs, or ratings, in one batch of one process.
         epochs: passes over what is learned from, in place of `fit.steps`; 0 leaves it to these.
+            With `mix` a pass has as many pairs as all sets together, each set's share of them.
         cache_features: keep what frozen towers give instead of computing it each time.
         feature_cache: folder for it, which several runs may share; "" is inside the run folder.
         feature_dtype: how it is kept; "fp32" to the bit, "fp16" in half the space.
@@ -93,6 +96,16 @@ class RewardTraining(RunConfig):
             require(f"aspect_weights.{aspect}", weight, least=0)
         check_sources(self.mix, self.balance)
         self._refuse_two_sources()
+        if self.epochs and self.fit.steps != FitConfig().steps:
+            raise ConfigError(
+                f"epochs is {self.epochs:g} and fit.steps {self.fit.steps}; give one of them"
+            )
+        is_kept = self.cache_features and self.train == "head"
+        if not is_kept and (self.feature_cache or self.feature_dtype != "fp16"):
+            raise ConfigError(
+                "feature_cache and feature_dtype are of the features of frozen towers, which are "
+                "kept with train=head and cache_features=true; leave them out"
+            )
 
     def _refuse_two_sources(self) -> None:
         given = {
@@ -167,27 +180,50 @@ def _train(
     weights = aspect_weights(reward, config.aspect_weights)
     reward.to(processes.device)
     objective = build_objective(config.loss, reward)
-    scorer, faults = _scorer(config, reward, towers, lessons.pictures(), processes)
+    scorer, faults = _scorer(config, reward, towers, lessons, processes)
     sides = lessons.sides(list(weights), faults, objective)
     if processes.is_main:
         tell_dropped(folder, sides.dropped, lessons.what)
-    task = lessons.task(scorer, objective, sides, weights, processes)
-    plan = fit_plan(config, folder, len(sides.training), processes.count)
+    course = lessons.task(scorer, objective, sides, weights, processes)
+    task, batches = course.task, course.batches_per_epoch
+    plan = fit_plan(config, folder, batches, processes.count)
     progress = fit(task, reward, plan, folder, processes, rate_of(config, reward))
     if processes.is_main:
         findings = task.diagnosis.findings if task.diagnosis else ()
-        save(config, reward, progress, sides, lessons.what, findings)
+        save(config, reward, progress, sides, lessons.what, findings, processes.count)
     processes.wait()
 
 
-def fit_plan(config: RewardTraining, folder: Path, learned: int, processes: int) -> FitConfig:
-    """How to fit, with the steps that `epochs` of so many judgements come to."""
+def fit_plan(config: RewardTraining, folder: Path, batches: int, processes: int) -> FitConfig:
+    """How to fit, with the steps that `epochs` of so many batches come to.
+
+    Raises ConfigError if the warmup would not end within them; where steps are given themselves,
+    the log tells it.
+    """
     if not config.epochs:
+        _tell_short(config.fit)
         return config.fit
     # those of a run that began on another number of processes
     accumulation = going_on(folder, config.fit, processes).accumulation
-    batches = config.epochs * learned / config.pairs_per_batch
-    return replace(config.fit, steps=max(1, round(batches / (accumulation * processes))))
+    steps = max(1, round(config.epochs * batches / (accumulation * processes)))
+    if config.fit.warmup_steps > steps:
+        raise ConfigError(
+            f"epochs={config.epochs:g} come to {steps} steps, but fit.warmup_steps is "
+            f"{config.fit.warmup_steps}, so the learning rate would never be reached; give fewer "
+            "fit.warmup_steps or more epochs"
+        )
+    return replace(config.fit, steps=steps)
+
+
+def _tell_short(fit: FitConfig) -> None:
+    if fit.warmup_steps > fit.steps:
+        _LOG.warning(
+            "fit.steps is %d and fit.warmup_steps %d, so the rate gets no higher than %.3g; give "
+            "fewer fit.warmup_steps",
+            fit.steps,
+            fit.warmup_steps,
+            fit.learning_rate * fit.steps / fit.warmup_steps,
+        )
 
 
 def _lessons(
@@ -225,7 +261,8 @@ def begins_trained(config: RewardTraining, reward: Reward) -> bool:
     """Whether a reward's weights were taught judgements before this run."""
     if "weights" in config.options or "/" in config.reward or Path(config.reward).is_dir():
         return True
-    return bool(reward.card.weights) and not _NEW_WEIGHTS & config.options.keys()
+    given = {name for name, value in config.options.items() if value is not None}
+    return bool(reward.card.weights) and not given & set(NEW_WEIGHTS)
 
 
 def aspect_weights(reward: Reward, given: Mapping[str, float]) -> dict[str, float]:
@@ -250,11 +287,11 @@ def _scorer(
     config: RewardTraining,
     reward: Reward,
     towers: set[str],
-    pictures: Sequence[str],
+    lessons: Lessons[Any],
     processes: Processes,
 ) -> tuple[Scorer[Any], Survey]:
     """How batches are scored, and which pictures cannot be read."""
-    share = (processes.rank, processes.count)
+    share, pictures = (processes.rank, processes.count), lessons.pictures()
     if not (towers and config.cache_features and isinstance(reward, FeatureReward)):
         return PixelScorer(reward), processes.union(unreadable(pictures, *share))
     precision = chosen_precision(config.fit.precision, processes.device)
@@ -262,5 +299,8 @@ def _scorer(
     folder = Path(config.feature_cache or Path(config.run) / "features")
     reward.eval()
     kept = PictureFeatures(reward, folder, towers, compute, precision, config.feature_dtype)
-    faults = processes.union(kept.survey(pictures, *share))
-    return FeatureScorer(reward, kept, TextFeatures(reward, compute)), faults
+    texts = TextFeatures(reward, compute, folder, precision, config.feature_dtype)
+    texts.survey(lessons.prompts(), *share)
+    # every process waits here until the others' texts are kept too
+    faults = processes.union(kept.survey(pictures, *share, processes.union))
+    return FeatureScorer(reward, kept, texts), faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +42,22 @@ from beholder.training.run_folder import (
 
 _LOG = logging.getLogger(__name__)
 
+UNMOVED = (
+    "no step was better on what was held out than the start, so the reward is saved as it was "
+    "before this run"
+)
+"""What a run says that kept the weights it began with."""
+_SHARES = frozenset({"layer_decay", "tower_rate"})
+_READ: Mapping[Trains, frozenset[str]] = {
+    "head": frozenset(),
+    "last_blocks": _SHARES | {"last_blocks"},
+    "fix_rate": _SHARES | {"fix_rate"},
+    "lora": _SHARES | {"lora_rank", "lora_alpha", "lora_towers"},
+    "all": _SHARES,
+}
+"""What each `train` reads of the fields that not every one reads. Activations are computed anew in
+a head, too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
@@ -64,8 +80,8 @@ class RunConfig:
         layer_decay: the i-th block from a tower's top learns at this to the power i of the rate,
             what comes before the blocks as if it were one more (Bao et al., 2022).
         tower_rate: share of the learning rate by which weights inside the towers learn.
-        checkpoint_activations: compute what tower blocks give anew in the backward pass, which
-            needs less memory and more time.
+        checkpoint_activations: make most of what the blocks of towers and head hold anew in the
+            backward pass, which needs less memory and more time; `checkpointing` says what.
         frozen: parts that stay as they are all the same, such as "joint.text".
         held_out_share: share of the prompts held out; 0 trains without evaluation.
         device: "auto" is the GPU if there is one.
@@ -101,6 +117,7 @@ class RunConfig:
         require("held_out_share", self.held_out_share, least=0, below=1)
         if not self.lora_towers:
             raise ConfigError("lora_towers names no tower; give picture, text or both")
+        _refuse_unread(self)
 
 
 @contextmanager
@@ -184,10 +201,12 @@ def save(
     sides: Sides[Judged],
     what: str,
     warnings: Sequence[str] = (),
+    processes: int = 1,
 ) -> None:
     """Write the trained reward, and `summary.json`.
 
-    It counts `what` was learned from and lists the `warnings` that training gave.
+    It counts `what` was learned from, lists the `warnings` that training gave, and says how many
+    `processes` there were at the end.
     """
     folder = Path(config.run)
     plain_blocks(reward)
@@ -195,6 +214,7 @@ def save(
         merge_lora(reward)
     reward.cpu().save_pretrained(folder)
     best_step = progress.step if progress.metrics is None else progress.best_step
+    found = [*warnings, *([UNMOVED] if best_step == 0 < progress.step else [])]
     told = {
         "steps": progress.step,
         "best_step": best_step,
@@ -202,10 +222,24 @@ def save(
         "metrics": dict(progress.metrics or {}),
         what: {"training": len(sides.training), "held_out": len(sides.held_out)},
         "dropped": counts(sides.dropped),
-        "warnings": list(warnings),
+        "warnings": found,
+        "processes": processes,
         **sides.told,
     }
     write_json(folder / "summary.json", told)
+
+
+def _refuse_unread(config: RunConfig) -> None:
+    """Raises ConfigError if a field is given that the chosen `train` does not read."""
+    default = {one.name: one.default for one in fields(RunConfig)}
+    for name in sorted(frozenset[str]().union(*_READ.values()) - _READ[config.train]):
+        value = getattr(config, name)
+        if value != default[name]:
+            readers = ", ".join(train for train, read in _READ.items() if name in read)
+            raise ConfigError(
+                f"train={config.train!r} does not read {name}, which is {value!r}; leave it at "
+                f"{default[name]!r}, or choose a train that reads it: {readers}"
+            )
 
 
 def _check_blocks(given: Blocks) -> None:

@@ -62,6 +62,6 @@ def clip_gradients(weights: Collection[Tensor], most: float) -> float:
         return nn.utils.clip_grad_norm_(weights, most).item()
     grads = [[w.grad for w in part if w.grad is not None] for part in parts]
     norm = math.hypot(*(full(nn.utils.get_total_norm(part)).item() for part in grads))
-    for part in parts:
+    for part in filter(None, parts):
         nn.utils.clip_grads_with_norm_(part, most, torch.tensor(norm, device=part[0].device))
     return norm

@@ -13,7 +13,7 @@ from typing import Generic, Literal
 
 from beholder.errors import DataError
 from beholder.training.data import Dropped, Sides, counts, usable
-from beholder.training.prompts import Judged, folded, split_by_prompt
+from beholder.training.prompts import Judged, folded, split_by
 from beholder.types import Preference
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def divide(
 ) -> Sides[Preference]:
     """Pairs to learn from and to judge by, without those that cannot be used.
 
-    Without an `evaluation`, prompts are held out as `split_by_prompt` does; none if `share` is 0.
+    Without an `evaluation`, prompts are held out as `hold_out` does; none if `share` is 0.
     Raises DataError if no pair is left to learn from, or none to judge by that is not a tie, or
     something stands on both sides that `leaks` refuses.
     """
@@ -56,7 +56,7 @@ def divide(
         held_out, more = usable(evaluation, aspects, unreadable)
         dropped += more
     elif share > 0 and training:
-        training, held_out = split_by_prompt(training, share, seed)
+        training, held_out = hold_out(training, lambda p: p.prompt, _both, share, seed, leaks)
     training, leaked = without_leaks(training, held_out, _both, leaks)
     dropped += leaked
     if not training:
@@ -65,6 +65,49 @@ def divide(
     if (evaluation is not None or share > 0) and all(p == 0.5 for p in answers):
         raise DataError("no held-out pair has an answer that is not a tie; give an evaluation set")
     return Sides(training, held_out, dropped)
+
+
+def hold_out(
+    judged: Sequence[Judged],
+    name: Callable[[Judged], str],
+    pictures: Callable[[Judged], Iterable[str]],
+    share: float,
+    seed: int,
+    leaks: Leaks,
+) -> tuple[list[Judged], list[Judged]]:
+    """Judgements to learn from and held out, by whole prompts as in `split_by_prompt`.
+
+    Where `leaks` refuses them, prompts that share a picture, directly or through other prompts, are
+    on one side, so that none leaks. "drop" and "allow" split such prompts.
+    Raises DataError if there is one prompt, or pictures tie them all together.
+    """
+    tied = tied_by_pictures(judged, name, pictures) if leaks == "refuse" else None
+    return split_by(judged, name, share, seed, tied)
+
+
+def tied_by_pictures(
+    judged: Sequence[Judged],
+    name: Callable[[Judged], str],
+    pictures: Callable[[Judged], Iterable[str]],
+) -> dict[str, str]:
+    """Folded name -> one that stands for all names that its pictures tie together.
+
+    Pictures are the same if their path or content is, as in `find_leaks`.
+    """
+    same = _by_content({str(picture) for one in judged for picture in pictures(one)})
+    parents: dict[str, str] = {}
+    owner: dict[str, str] = {}
+
+    def top(text: str) -> str:
+        while parents.setdefault(text, text) != text:
+            parents[text] = text = parents[parents[text]]
+        return text
+
+    for one in judged:
+        own = folded(name(one))
+        for picture in pictures(one):
+            parents[top(own)] = top(owner.setdefault(same.get(picture, picture), own))
+    return {text: top(text) for text in list(parents)}
 
 
 def without_leaks(
@@ -133,6 +176,20 @@ def same_pictures(training: set[str], held_out: set[str]) -> dict[str, str]:
             if twin := contents[size].get(_content(picture)):
                 found[picture] = twin
     return found
+
+
+def _by_content(pictures: set[str]) -> dict[str, str]:
+    """Picture -> the first one of the same content. Only files whose sizes meet are read."""
+    sizes: defaultdict[int, list[str]] = defaultdict(list)
+    for picture in sorted(pictures):
+        sizes[_size(picture)].append(picture)
+    firsts: dict[str, str] = {}
+    return {
+        picture: firsts.setdefault(_content(picture), picture)
+        for size, alike in sizes.items()
+        if size >= 0 and len(alike) > 1
+        for picture in alike
+    }
 
 
 def _both(preference: Preference) -> tuple[str, str]:

@@ -1,7 +1,9 @@
+import html
 import math
 import re
 
 import pytest
+from markdown_it import MarkdownIt
 
 from beholder._page.wording import in_markdown, number, percent, pieces, shorten, visible
 from beholder.types import WordLabel
@@ -53,3 +55,21 @@ def test_markdown_shows_a_text_as_it_is() -> None:
     assert "\n" not in shown
     assert re.sub(r"\\(.)", r"\1", shown) == text.replace("\n", " ")
     assert not re.search(r"(?<!\\)[\[\]<>|*_`#$~]", shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://x.org", r"https\://x.org"),
+        ("FTP://x.org", r"FTP\://x.org"),
+        ("www.x.org", r"www\.x.org"),
+        ("mailto:a@b.co", r"mailto\:a\@b.co"),
+        ("&lt;b&gt;", r"\&lt;b\&gt;"),
+        ("@name", r"\@name"),
+        ("note: 3.5", "note: 3.5"),
+    ],
+)
+def test_no_bare_address_character_or_name_comes_alive(text: str, shown: str) -> None:
+    assert in_markdown(text) == shown
+    plain = html.unescape(MarkdownIt().render(shown))  # what a reader sees is the text itself
+    assert plain == f"<p>{text}</p>\n"

@@ -53,7 +53,7 @@ def shrunk(name: str, folder: Path) -> RewardTraining:
         options=tiny_options(name, folder),
         run=str(folder / "run"),
         device="cpu",
-        last_blocks=one,
+        last_blocks=one if config.train == "last_blocks" else config.last_blocks,
         epochs=0,
         held_out_share=0,
         fit=fit,

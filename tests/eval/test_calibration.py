@@ -11,9 +11,11 @@ from beholder.eval.calibration import (
     Fitting,
     calibrate,
     calibrate_pairs,
+    check_judgements,
     fit_curve,
     fold_of,
     score_pairs,
+    with_reference,
 )
 from beholder.types import Preference, Scores
 from tests.eval._calibration.judged import drawn, log_loss, sigmoid
@@ -158,3 +160,52 @@ def test_answers_that_are_reversed_are_refused_and_named() -> None:
 def test_one_fold_leaves_nothing_to_measure_on_and_is_refused() -> None:
     with pytest.raises(ConfigError, match="folds must be 2 or more, got 1"):
         Fitting(folds=1)
+
+
+class Failing(Named):
+    """Cannot read the second pictures 0 to 2, and gives infinity for that of 3."""
+
+    def score(self, images: Sequence[str], prompts: Sequence[str]) -> Scores:
+        scores = super().score(images, prompts)
+        bad = [k for k, name in enumerate(images) if name in {"0#0", "0#1", "0#2"}]
+        scores.total[bad] = math.nan
+        scores.total[[k for k, name in enumerate(images) if name == "0#3"]] = math.inf
+        return Scores(scores.total, scores.aspects, errors=dict.fromkeys(bad, "truncated: cut"))
+
+
+def test_pictures_without_a_score_and_what_they_cost_are_counted() -> None:
+    found = calibrate(score_pairs(Failing(), said(drawn(400))), FAST)
+    assert found.scores["total"].pairs == 396
+    assert found.pairs_left_out == 4
+    assert found.unreadable == found.reference_left_out == {"truncated": 3, "non-finite": 1}
+    assert found.reference == "796 pictures"
+    assert len(found.scores["total"].reference) == 796
+    whole = calibrate(score_pairs(Named(), said(drawn(400))), FAST)
+    assert (whole.pairs_left_out, whole.unreadable) == (0, {})
+
+
+def test_a_reference_set_counts_the_pictures_that_have_a_score() -> None:
+    found = calibrate(score_pairs(Named(), said(drawn(400))), FAST)
+    scores = torch.tensor([5.0, math.nan, 4.0])
+    own = {"detail": scores, "alignment": scores}
+    other = with_reference(found, Scores(scores, own, errors={1: "missing: gone"}))
+    assert other.reference == "2 pictures"
+    assert other.reference_left_out == {"missing": 1}
+    assert other.scores["total"].reference == (4.0, 5.0)
+    assert other.scores["total"].curve == found.scores["total"].curve
+
+
+@pytest.mark.parametrize(
+    ("pairs", "how", "error", "why"),
+    [
+        (25, Fitting(), DataError, "25 answered pairs are too few"),
+        (40, Fitting(), DataError, "8 prompts, too few for 5 folds"),
+        (100, Fitting(total_by="looks"), ConfigError, "nobody was asked for 'looks'"),
+    ],
+)
+def test_judgements_that_cannot_suffice_are_refused_before_any_score(
+    pairs: int, how: Fitting, error: type[Exception], why: str
+) -> None:
+    with pytest.raises(error, match=why):
+        check_judgements(said(drawn(pairs)), how)
+    check_judgements(said(drawn(100)), Fitting())

@@ -30,7 +30,9 @@ def test_the_page_shows_every_score_its_figures_and_what_was_left_out(tmp_path: 
     assert "&lt;12&gt; answered pairs" in text
     for shown in (
         "0123456789ab<",
-        "0.010 (0.000 to 0.020)",
+        '0.010 <span class="range">(0.000 to 0.020)</span>',
+        ".exact .range { white-space: nowrap }",
+        ".exact td { white-space: normal }",
         "0.400",
         "isotonic, 3 knots",
         "KDD 2002",

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from beholder.errors import ConfigError, DataError
-from beholder.eval.evaluation_differences import Difference, differences, holm, sign_flip_p
+from beholder.eval.evaluation_differences import (
+    Difference,
+    differences,
+    holm,
+    sign_flip_p,
+    sign_patterns,
+)
 from beholder.eval.preference import Counting, score_pairs
 from beholder.types import Preference, Scores
 
@@ -66,8 +72,16 @@ def test_a_difference_is_that_of_the_two_accuracies() -> None:
     # by prompt one earns 1 more on six and 1 less on two: 2 ** 8 swaps
     expected = np.mean([abs(sum(s)) >= 4 for s in product((-1, 1), repeat=8)])
     assert found.p == pytest.approx(expected)
+    assert (found.flips, found.draws, found.seed) == (2**8, 2000, 0)
+    assert (found.tie_threshold_first, found.tie_threshold_second) == (None, None)
     assert found.low <= 0.25 <= found.high
     assert found.deviation == pytest.approx(np.std([1, 1, 1, 1, 1, 1, -1, -1], ddof=1) / 2)
+
+
+def test_many_prompts_are_flipped_at_random_and_the_number_is_told() -> None:
+    assert sign_patterns(np.array([1.0, 0.0, -1.0])) == 4
+    assert sign_patterns(np.zeros(3)) == 0
+    assert sign_patterns(np.ones(13), draws=50) == 51
 
 
 def test_a_reward_does_not_differ_from_itself() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from beholder.errors import DataError
+from beholder.eval.evaluation_differences import differences
 from beholder.eval.evaluation_record import (
     PairData,
     Published,
@@ -17,7 +18,7 @@ from beholder.eval.evaluation_record import (
     pairs_hash,
     read_evaluations,
 )
-from beholder.eval.preference import evaluate
+from beholder.eval.preference import Counting, evaluate, score_pairs
 from beholder.eval.table_scores import TableScores
 from beholder.types import Preference
 
@@ -65,6 +66,7 @@ def test_a_record_holds_everything_that_moves_the_number() -> None:
         "pairs": 2,
         "pairs_sha256": pairs_hash(PAIRS),
         "rows_left_out": {},
+        "limit": None,
     }
     assert told["reward"]["weights"] == "0123456789abcdef"
     assert told["versions"] == {"torch": "2.6"}
@@ -119,6 +121,66 @@ def test_a_newer_evaluation_takes_the_place_of_the_same_and_of_no_other(tmp_path
         ("d", "", "imagereward/1", 7),
     ]
     assert [p.name for p in tmp_path.iterdir()] == ["evaluation.json"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reward": {"name": "r", "weights": "0123456789abcdef", "options": {"threshold": 0.01}}},
+        {"reward": {"name": "r", "weights": "f" * 64}},
+        {"data": {"name": "d", "split": "", "options": {}, "pairs_sha256": "other"}},
+    ],
+)
+def test_other_options_weights_or_pairs_are_another_evaluation(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    told = finite(record("d"))
+    keep_evaluation(tmp_path, told)
+    keep_evaluation(tmp_path, {**told, **change})
+    assert len(read_evaluations(tmp_path)) == 2
+    keep_evaluation(tmp_path, {**told, **change})
+    assert len(read_evaluations(tmp_path)) == 2
+
+
+def test_the_same_weights_and_options_under_another_name_are_the_same(tmp_path: Path) -> None:
+    told = finite(record("d"))
+    keep_evaluation(tmp_path, told)
+    keep_evaluation(tmp_path, {**told, "reward": {**told["reward"], "name": "mine"}})
+    assert len(read_evaluations(tmp_path)) == 1
+
+
+def test_differences_stay_until_the_same_comparison_is_made_again(tmp_path: Path) -> None:
+    def difference(weights: str, value: float) -> dict[str, Any]:
+        against = {"reward": "mps", "weights": weights, "options": {}}
+        return {"second": "x", "aspect": "overall", "difference": value, "against": against}
+
+    told = finite(record("d"))
+    for found in ([difference("a", 0.1), difference("b", 0.2)], [], [difference("b", 0.3)]):
+        keep_evaluation(tmp_path, {**told, "differences": found})
+    (kept,) = read_evaluations(tmp_path)
+    assert [each["difference"] for each in kept["differences"]] == [0.1, 0.3]
+
+
+def test_a_difference_says_against_what(tmp_path: Path) -> None:
+    one = TableScores(ROWS, "r")
+    scored = {name: score_pairs(one, PAIRS) for name in ("r", "s")}
+    counting = Counting(
+        protocol="pickapic", tie_thresholds={"overall": 0.2}, tie_threshold_from="given", draws=5
+    )
+    found = differences(scored, {"r": counting, "s": counting})
+    other = {"reward": "s", "weights": "b" * 64, "options": {"seed": 1}, "dtype": "float32"}
+    told = evaluation_record(
+        evaluate(one, PAIRS, draws=5),
+        data=PairData(name="d", preferences=PAIRS),
+        reward={"name": "r"},
+        versions={},
+        differences=found,
+        against={"r": {}, "s": other},
+    )
+    (each,) = told["differences"]
+    assert each["against"] == other
+    assert (each["tie_threshold_first"], each["tie_threshold_second"]) == (0.2, 0.2)
+    assert (each["draws"], each["seed"], each["flips"]) == (5, 0, 0)
 
 
 def test_a_long_list_of_failures_is_counted_and_cut(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Win probabilities follow from a table's scores and a calibration; no model is asked."""
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,21 @@ def test_the_calibration_of_other_scores_is_refused(
     file = write(replace(FOUND, owner=owner), tmp_path / "c.json")
     with pytest.raises(ConfigError, match=why):
         table_calibrations(table, {"mine": file})
+
+
+def test_a_kept_calibration_of_other_scores_is_set_aside_and_what_to_do_is_named(
+    table: ScoreTable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    half = replace(OWNER, weights="cd", precision="bfloat16, float32")
+    kept = write(replace(FOUND, owner=half), table.folder / "rewards" / "mine" / "calibration.json")
+    with caplog.at_level(logging.WARNING):
+        assert table_calibrations(table) == {}
+    assert f"{kept} is not used" in caplog.text
+    assert (
+        "another precision of them (bfloat16, float32); calibrate with the --dtype" in caplog.text
+    )
+    file = write(FOUND, tmp_path / "c.json")
+    assert table_calibrations(table, {"mine": file}) == {"mine": FOUND}
 
 
 def test_a_reward_or_file_that_is_not_there_is_named(table: ScoreTable, tmp_path: Path) -> None:

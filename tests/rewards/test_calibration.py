@@ -80,18 +80,79 @@ def test_training_leaves_the_calibration_behind_and_says_so(
     assert beholder.load(str(tmp_path)).calibration is None
 
 
-def test_another_option_sets_the_folder_s_calibration_aside(tmp_path: Path) -> None:
+def test_the_same_weights_saved_once_more_keep_the_calibration_that_lies_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    calibrated().save_pretrained(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        build(seed=1).save_pretrained(tmp_path)  # without one, as training is
+    assert beholder.load(str(tmp_path)).calibration == calibrated().calibration
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_other_weights_remove_the_calibration_that_lies_there_and_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damaged: bool
+) -> None:
+    calibrated().save_pretrained(tmp_path)
+    if damaged:
+        (tmp_path / "calibration.json").write_text("{}")
+    other = build(seed=1)
+    with torch.no_grad():
+        other.heads.weight[0, 0] += 1e-3
+    with caplog.at_level(logging.WARNING):
+        other.save_pretrained(tmp_path)
+    assert not (tmp_path / "calibration.json").exists()
+    why = "no calibration that" if damaged else "a reward of other weights; calibrate this one anew"
+    assert "is removed" in caplog.text
+    assert why in caplog.text
+
+
+def test_another_option_sets_the_folder_s_calibration_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     calibrated(1).save_pretrained(tmp_path)
     assert Reward.from_pretrained(tmp_path, seed=1).calibration is not None
-    assert Reward.from_pretrained(tmp_path, seed=2).calibration is None
+    with caplog.at_level(logging.WARNING):
+        assert Reward.from_pretrained(tmp_path, seed=2).calibration is None
+    assert 'of other options; load the reward with {"seed": 1}, or make one' in caplog.text
+    foreign = replace(calibrated(1).calibration or FOUND, owner=None)
+    build(seed=2).save_pretrained(tmp_path / "b")
+    write_calibration(owned(build(seed=1), foreign), tmp_path / "b" / "calibration.json")
+    assert beholder.load(str(tmp_path / "b")).calibration is None  # the folder stays loadable
+
+
+def test_a_calibration_is_used_in_its_own_precision_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    calibrated().save_pretrained(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        half = beholder.load(str(tmp_path), dtype=torch.bfloat16)
+    assert half.calibration is None
+    assert "of other precision; load the reward in float32, or make one" in caplog.text
+    bound = owned(half, FOUND)
+    assert bound.owner is not None
+    assert "bfloat16" in bound.owner.precision
+    write_calibration(bound, tmp_path / "calibration.json")
+    assert beholder.load(str(tmp_path), dtype=torch.bfloat16).calibration == bound
+    assert beholder.load(str(tmp_path)).calibration is None
+
+
+def test_casting_a_calibrated_reward_sets_its_calibration_aside(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert calibrated().cast(torch.float32).calibration is not None
+    with caplog.at_level(logging.WARNING):
+        assert calibrated().cast(torch.bfloat16).calibration is None
+    assert "the calibration of tiny is not used" in caplog.text
 
 
 def test_a_reward_without_a_folder_takes_a_file(tmp_path: Path) -> None:
     file = tmp_path / "c.json"
     write_calibration(owned(build(seed=1), FOUND), file)
     assert beholder.load("tiny", seed=1, calibration=file).calibration == read_calibration(file)
-    half = beholder.load("tiny", seed=1, calibration=file, dtype=torch.bfloat16)
-    assert half.calibration is not None  # the weights are those, cast after
+    with pytest.raises(WeightsError, match=r"other precision.*in float32, or .*--dtype"):
+        beholder.load("tiny", seed=1, calibration=file, dtype=torch.bfloat16)
     with pytest.raises(WeightsError, match="of other options"):
         beholder.load("tiny", seed=2, calibration=file)
     with pytest.raises(WeightsError, match="of other kind"):
@@ -131,6 +192,9 @@ def test_a_table_keeps_the_calibration_of_a_reward_that_has_one(tmp_path: Path) 
     score_table([row], {"mine": calibrated(), "other": build()}, tmp_path)
     kept = tmp_path / "rewards" / "mine" / "calibration.json"
     assert read_calibration(kept) == calibrated().calibration
+    half = calibrated().cast(torch.bfloat16)
+    score_table([row], {"half": half}, tmp_path)
+    assert not (tmp_path / "rewards" / "half" / "calibration.json").exists()
     assert not (tmp_path / "rewards" / "other" / "calibration.json").exists()
 
 

@@ -109,13 +109,56 @@ def test_a_trained_and_evaluated_reward_tells_all_of_it(tmp_path: Path) -> None:
         "Not used: 2 truncated.",
         "| overall | 1000 | 81.0 % | 0.523 |",
         "| overall | 0.910 | 0.880 to 0.940 | not known | not known |",
-        "On the prompts that training held out: 0.750",
+        "Training measured itself on the prompts that it held out: 0.750",
+        "It chose by them which weights were kept",
         "| learning rate | 0.001 |",
         "| weights kept of step | 80 |",
         "- open\\_clip ViT-B-32, dfn2b: apple-amlr",
     ):
         assert text in card, text
     assert "Not evaluated" not in card
+
+
+def test_what_a_number_depends_on_stands_below_its_table(tmp_path: Path) -> None:
+    one = {**RECORD["aspects"]["overall"], "tie_threshold": 0.2}  # type: ignore[index]
+    record = {
+        **RECORD,
+        "aspects": {"overall": one, "detail": one},
+        "tie_threshold_from": "given",
+        "scored_by": {"overall": "overall", "detail": "total"},
+        "pairs_left_out": 7,
+        "data": {"name": "hpdv2", "split": "test", "limit": 50},
+    }
+    card = model_card(folder(tmp_path, evaluation=[record]))
+    for text in (
+        "Tie threshold (given): overall 0.2, detail 0.2.",
+        "Judged by another score than its own: detail by total.",
+        "7 pairs with a picture that has no score do not count.",
+        "Of the first 50 records of the data alone.",
+    ):
+        assert text in card, text
+    plain = model_card(folder(tmp_path / "plain", evaluation=[RECORD]))
+    for text in ("Tie threshold", "another score", "do not count", "alone"):
+        assert text not in plain.partition("## Calibration")[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "summary", "place", "chosen"),
+    [
+        ({"fit": {"evaluate_every_steps": 10}}, {}, "prompts that it held out", True),
+        ({"fit": {"evaluate_every_steps": 10}}, {"best_step": 100}, "prompts that it", True),
+        ({"fit": {"evaluate_every_steps": 100}}, {"best_step": 100}, "prompts that it", False),
+        ({"evaluation": "/x/dev"}, {}, "judgements of dev", True),
+        ({"fit": {}}, {"best_step": None}, "prompts that it held out", False),
+    ],
+)
+def test_training_says_what_it_measured_itself_on_and_whether_that_chose(
+    tmp_path: Path, config: dict[str, Any], summary: dict[str, Any], place: str, chosen: bool
+) -> None:
+    files = {"config": {**CONFIG, **config}, "summary": {**SUMMARY, **summary}}
+    card = model_card(folder(tmp_path, **files))
+    assert f"measured itself on the {place}" in card
+    assert ("chose by them which weights" in card) == chosen
 
 
 def test_the_hub_reads_the_head(tmp_path: Path) -> None:

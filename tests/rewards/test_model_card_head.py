@@ -2,48 +2,16 @@ from typing import Any
 
 import pytest
 
-from beholder.rewards._model_card_head import Origin, aspects_of, data_of, head, origin_of
-from beholder.rewards._towers._licences import UNKNOWN, Licence
+from beholder.rewards._model_card_head import aspects_of, data_of, head
+from beholder.rewards._model_card_origin import Origin
+from beholder.rewards._towers._licences import Licence
 
-TOWERS = {"kind": "open_clip", "name": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"}
 ACCURACY = {"accuracy": 0.71236, "low": 0.68, "high": 0.74, "pairs": 300, "prompts": 60}
 RECORD = {
     "protocol": "imagereward/1",
     "data": {"name": "hpdv2", "split": "test"},
     "aspects": {"overall": ACCURACY, "detail": {"accuracy": None}},
 }
-
-
-@pytest.mark.parametrize(
-    ("config", "licence", "models"),
-    [
-        (
-            {"reward": "mps", "options": {"towers": TOWERS}},
-            "mit",
-            ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K",),
-        ),
-        ({"reward": "mps"}, "mit", ("RE-N-Y/mpsv1",)),
-        ({"reward": "mps", "options": {"weights": "mine.bin"}}, UNKNOWN, ()),
-        ({"reward": "mps", "options": {"config": {"cross": {}}}}, None, ()),
-        ({"reward": "mps", "options": {"towers": {**TOWERS, "pretrained": None}}}, None, ()),
-        ({"reward": "mps", "options": {"towers": {**TOWERS, "pretrained": "own.pt"}}}, UNKNOWN, ()),
-        ({"reward": "tiny"}, None, ()),
-        ({"reward": "runs/earlier"}, UNKNOWN, ()),
-        ({"reward": "module:Class"}, UNKNOWN, ()),
-        (
-            {"reward": "richhf", "options": {"t5": {"folder": "google/t5-v1_1-base"}}},
-            "apache-2.0",
-            ("google/t5-v1_1-base",),
-        ),
-        ({}, UNKNOWN, ()),
-    ],
-)
-def test_the_run_tells_what_the_weights_began_with(
-    config: dict[str, Any], licence: str | None, models: tuple[str, ...]
-) -> None:
-    found = origin_of(config)
-    assert found.licence == licence
-    assert found.base_models == models
 
 
 def test_of_several_parts_the_strictest_licence_is_named() -> None:

@@ -10,6 +10,8 @@ from beholder.training.checkpoints import (
     Checkpoint,
     read_checkpoint,
     read_newest,
+    read_newest_state,
+    read_state,
     write_checkpoint,
     write_text,
 )
@@ -78,6 +80,30 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(
     assert again.step == 1
     assert "refused a damaged checkpoint" in caplog.text
     assert "step-00000002" in caplog.text
+
+
+def test_the_state_is_read_and_checked_without_the_tensors(tmp_path: Path) -> None:
+    paths = [write_checkpoint(tmp_path, checkpoint(step), keep=2) for step in (1, 2)]
+    flip(paths[1] / "tensors.safetensors")
+    found = read_state(paths[1])
+    assert (found.step, found.tensors, found.state) == (2, {}, checkpoint(2).state)
+    assert read_newest_state(tmp_path) == found
+    (paths[1] / "tensors.safetensors").unlink()
+    with pytest.raises(DataError, match="not a whole checkpoint"):
+        read_state(paths[1])
+    assert read_newest_state(tmp_path) == read_state(paths[0])
+    assert read_newest_state(tmp_path / "never-made") is None
+
+
+@pytest.mark.parametrize("file", ["state.json", "complete.json"])
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink])
+def test_a_damaged_state_is_refused(tmp_path: Path, damage: object, file: str) -> None:
+    path = write_checkpoint(tmp_path, checkpoint(1), keep=1)
+    assert callable(damage)
+    damage(path / file)
+    with pytest.raises(DataError, match="step-00000001"):
+        read_state(path)
+    assert read_newest_state(tmp_path) is None
 
 
 def test_a_checkpoint_that_was_never_finished_is_not_seen_and_is_cleared_away(

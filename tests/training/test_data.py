@@ -154,6 +154,23 @@ def test_weights_follow_their_pairs_into_every_order() -> None:
     assert make_batch(pairs, ["overall"]).edges["overall"].weight is None
 
 
+def test_a_batch_weighs_on_average_what_an_epoch_weighs_over_its_batches() -> None:
+    pairs = [
+        *many(3),
+        pair("x", "a", "b", detail=1.0),
+        pair("x", "b", "c", overall=1.0, detail=0.0),
+    ]
+    weights = [float(k) for k in range(len(pairs))]
+    aspects = {"overall": 2.0, "detail": 10.0}
+    expected = 2 * sum(weights[:18]) + 10 * weights[18] + 12 * weights[19]
+    stream = PairStream(pairs, aspects, 6, seed=0, weights=weights)
+    assert stream.batches_per_epoch == 4
+    assert stream.mean_weight(aspects) == pytest.approx(expected / 4)
+    assert PairStream(pairs, aspects, 6, seed=0).mean_weight(aspects) == (2 * 19 + 10 * 2) / 4
+    ranked = PairStream(asked(7), aspects, 12, seed=0, ranked=True)
+    assert ranked.mean_weight(aspects) == pytest.approx(2 * 7 / ranked.batches_per_epoch)
+
+
 def test_an_aspect_that_some_pairs_lack_keeps_the_weights_of_the_others() -> None:
     pairs = [pair("x", "a", "b", detail=1.0), pair("x", "b", "c", overall=1.0)]
     edges = make_batch(pairs, ["detail", "overall"], [2.0, 5.0]).edges

@@ -113,6 +113,8 @@ def test_a_few_pairs_of_a_prompt_span_its_margins_and_are_always_the_same(
     sure = sorted(abs(2 * p - 1) for p in by_pictures(made.training).values())
     every = [abs(2 * p - 1) for p in by_pictures(distill(table, HOW).training).values()]
     assert len(sure) == 4
+    assert made.about["pairs"] == {"training": 4, "held_out": 0, "left_out": 24}
+    assert made.about["answers"]["overall: sure"] == 4
     assert len(every) == 28
     assert sure[0] < 0.2
     assert sure[-1] > 0.6
@@ -130,7 +132,7 @@ def test_whole_prompts_are_held_out(tmp_path: Path) -> None:
     sides = [{pair.prompt for pair in side} for side in (made.training, made.held_out)]
     assert [len(side) for side in sides] == [7, 3]
     assert not sides[0] & sides[1]
-    assert made.about["pairs"] == {"training": 21, "held_out": 9}
+    assert made.about["pairs"] == {"training": 21, "held_out": 9, "left_out": 0}
 
 
 def test_the_folder_says_that_a_machine_judged_and_reads_back(tmp_path: Path) -> None:

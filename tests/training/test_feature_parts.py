@@ -147,3 +147,12 @@ def test_half_precision_ends_at_65504() -> None:
     with pytest.raises(ConfigError, match=r"reach 7e\+04, fp16 ends at 6.55e\+04; set feature_dty"):
         narrowed(states(1.0, -70000.0), "fp16")
     assert narrowed(states(70000.0), "fp32").pooled.max() == 70000
+
+
+def test_texts_of_different_lengths_lie_in_files_of_their_own(tmp_path: Path) -> None:
+    with PartWriter(tmp_path, "fp32") as writer:
+        for name, tokens in (("a", 2), ("b", 3), ("c", 2)):
+            writer.add([name], states(1.0, tokens=tokens))
+    assert len(list(tmp_path.iterdir())) == 2
+    parts = Parts(tmp_path, "abc")
+    assert [parts.load([name]).tokens.shape[1] for name in "abc"] == [2, 3, 2]

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,16 @@ from beholder.rewards._towers import Features, build_towers
 from beholder.rewards.mps import MPS
 from beholder.rewards.pickscore import PickScore
 from beholder.training import feature_parts
+from beholder.training import features as module
 from beholder.training import pictures as chunked
 from beholder.training.feature_parts import Stored
-from beholder.training.features import PictureFeatures, TextFeatures, model_hash, weights_hash
+from beholder.training.features import (
+    PictureFeatures,
+    TextFeatures,
+    model_hash,
+    text_hash,
+    weights_hash,
+)
 from beholder.training.freezing import tower_weights
 from beholder.training.loop import autocast
 from beholder.training.pictures import read_all
@@ -288,7 +296,10 @@ def test_other_weights_and_precision_lie_elsewhere_but_another_head_does_not() -
     with torch.no_grad():
         next(reward.cross_model.parameters()).add_(1)
         assert model_hash(reward, names, "fp32") == first
-        dict(reward.named_parameters())[min(names)].add_(1)
+        image, text = tower_weights(reward)
+        dict(reward.named_parameters())[min(text)].add_(1)
+        assert model_hash(reward, names, "fp32") == first  # pictures do not see texts
+        dict(reward.named_parameters())[min(image)].add_(1)
     assert model_hash(reward, names, "fp32") != first
 
 
@@ -321,16 +332,66 @@ def test_the_hash_of_weights_tells_names_shapes_and_values_apart() -> None:
     assert weights_hash({"a": torch.zeros(2, 2)}) == hashes[0]
 
 
-def test_a_prompt_has_the_same_states_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    reward = tiny_mps().eval()
-    texts = TextFeatures(reward, fp32)
-    alone = texts.of(["a cat"])
-    monkeypatch.setattr(MPS, "text_backbone", None)  # it is not asked again
-    assert torch.equal(texts.of(["a cat", "a cat"]).tokens[1:], alone.tokens)
-
-
 def test_the_conditions_are_those_of_the_reward() -> None:
     reward = tiny_mps().eval()
     kept_conditions = TextFeatures(reward, fp32).conditions()
     assert torch.equal(kept_conditions.tokens, reward.condition_features().tokens)
     assert not kept_conditions.tokens.requires_grad
+
+
+def test_states_lie_by_what_computes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    reward = tiny_mps()
+    names = towers(reward)
+
+    def both() -> tuple[str, str]:
+        return model_hash(reward, names, "fp32"), text_hash(reward, "fp32")
+
+    hashes = [both()]
+    monkeypatch.setattr(module, "FORMAT", module.FORMAT + 1)
+    hashes.append(both())
+    for changed in ("torch", "torchvision", "transformers", "open_clip_torch", "timm", "Pillow"):
+        monkeypatch.setattr(
+            metadata, "version", lambda name, c=changed: "9.9" if name == c else "1.2.3"
+        )
+        hashes.append(both())
+    monkeypatch.setattr(MPS, "device", torch.device("cuda"))
+    monkeypatch.setattr(module, "tower_weights", lambda _: (names, names))
+    for allowed in (True, False):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+        hashes.append(both())
+    told = [one for pair in hashes for one in pair]
+    assert len(set(told)) == len(told) == 20
+
+
+def test_a_patch_of_a_version_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reward = tiny_mps()
+    names, hashes = towers(reward), []
+    for version in ("1.2.3", "1.2.4+cpu", "1.3.0"):
+        monkeypatch.setattr(metadata, "version", lambda _, v=version: v)
+        hashes.append(model_hash(reward, names, "fp32"))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_each_process_reads_its_share_of_the_files_and_they_tell_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = files(tmp_path)
+    missing = str(tmp_path / "missing.png")
+    asked = [*paths, missing]
+    expected = chunked.content_hashes(asked)
+    read: list[str] = []
+
+    def noted(pictures: Any) -> Any:
+        read.extend(pictures)
+        return chunked.content_hashes(pictures)
+
+    monkeypatch.setattr(module, "content_hashes", noted)
+    others = {k: v for one in expected for k, v in one.items() if k in asked[1::2]}
+    given = iter([0, 1])
+
+    def union(own: Any) -> dict[str, str]:
+        return {**own, **{k: others[k] for k in expected[next(given)] if k in others}}
+
+    one = kept(tiny_mps(), tmp_path / "kept")
+    assert list(one.survey(asked, 0, 2, union)) == [missing]
+    assert read == asked[0::2]

@@ -2,16 +2,20 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from beholder.errors import BeholderError
-from beholder.training.finiteness import cause_in, first_not_finite, tensors_in
+from beholder.rewards._towers import Towers, build_towers
+from beholder.training.finiteness import cause_in, first_damaged, first_not_finite, tensors_in
+from beholder.training.journal import read_journal
 from beholder.training.learner import FitConfig
 from beholder.training.loop import Task, fit
 from beholder.training.processes import Processes
+from tests.rewards import tiny_towers
 
 
 class Squeezed(nn.Module):
@@ -44,6 +48,57 @@ def cause(weight: float, pixel: float = 1.0) -> str:
 
 def test_a_weight_is_named_before_all_else() -> None:
     assert "the weights were not finite before this step, 'first.weight' first" in cause(math.nan)
+
+
+def test_of_an_earlier_step_the_start_is_not_accused() -> None:
+    module = Squeezed(math.nan)
+    told = cause_in(module, [], lambda: module(torch.ones(1, 2)), step=7)
+    assert "'first.weight' first: an earlier step spoiled them: lower the learning rate" in told
+
+
+TOWERS: dict[str, dict[str, Any]] = {
+    "clip": {"kind": "clip", **tiny_towers.CLIP},
+    "open_clip": tiny_towers.OPEN_CLIP,
+}
+
+
+@pytest.fixture(params=TOWERS)
+def towers(request: pytest.FixtureRequest) -> Towers:
+    return build_towers(TOWERS[request.param])
+
+
+def cause_in_towers(towers: Towers, pixel: float = 1.0) -> str:
+    side = {"ClipTowers": 32, "OpenClipTowers": 64}[type(towers).__name__]
+    pixels = torch.full((2, 3, side, side), pixel)
+
+    def loss() -> Tensor:
+        both = torch.cat([towers.pooled_image(pixels), towers.pooled_text(["a cat", "a dog"])])
+        return both.square().sum()
+
+    return cause_in(towers, [pixels], loss)
+
+
+def test_towers_that_are_whole_have_no_cause_whatever_their_masks_hold(towers: Towers) -> None:
+    assert cause_in_towers(towers) == ""
+
+
+def test_in_towers_the_picture_is_named_not_the_mask(towers: Towers) -> None:
+    assert "its batch is not finite, batch[0] first" in cause_in_towers(towers, math.nan)
+
+
+def test_in_towers_a_weight_that_is_damaged_is_named(towers: Towers) -> None:
+    name, weight = list(towers.named_parameters())[-1]
+    weight.data.view(-1)[0] = math.inf
+    assert f"{name!r} first" in cause_in_towers(towers)
+
+
+def test_a_buffer_that_is_no_number_is_damage_and_infinity_is_none() -> None:
+    module = nn.BatchNorm1d(2)
+    buffers = dict(module.named_buffers())
+    buffers["running_var"].fill_(math.inf)
+    assert first_damaged(module) is None
+    buffers["running_mean"][1] = math.nan
+    assert first_damaged(module) == "running_mean"
 
 
 def test_an_input_is_named_by_how_one_reaches_it() -> None:
@@ -112,3 +167,38 @@ def test_an_evaluation_that_decides_nothing_is_an_error(tmp_path: Path) -> None:
     )
     with pytest.raises(BeholderError, match="at step 0 decides nothing: eval/accuracy is not"):
         fit(judged, module, FitConfig(steps=1), tmp_path, Processes(cpu=True))
+
+
+def fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beholder.training.loop.chosen_precision", lambda asked, device: "fp16")
+
+
+def test_fp16_gradients_that_are_never_finite_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale of 2^16 is halved seventeen times; then the loss itself has no gradient."""
+    fp16(monkeypatch)
+    module = Squeezed(1.0)
+    with pytest.raises(BeholderError) as told:
+        config = FitConfig(steps=200, log_every_steps=1)
+        fit(task(module, *[0.0] * 200), module, config, tmp_path, Processes(cpu=True))
+    assert str(told.value).startswith(
+        "fp16 gradients are not finite with a loss scale of 1 at step 16: batch, weights and loss "
+        "are finite, the gradient is not, that of 'first.weight' first"
+    )
+    rows = read_journal(tmp_path / "metrics.jsonl")
+    assert [row["train/skipped"] for row in rows] == [1.0] * 16
+    assert [row["train/loss_scale"] for row in rows] == [2.0**k for k in range(15, -1, -1)]
+    assert torch.equal(module.first.weight, torch.ones(1, 2))
+
+
+def test_fp16_steps_that_are_taken_count_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fp16(monkeypatch)
+    module = Squeezed(1.0)
+    small = Task(lambda x: (module(x).float() / 1e4, {}), task(module, 1.0, 0.0, 1.0, 1.0).batches)
+    config = FitConfig(steps=4, warmup_steps=0, log_every_steps=1)
+    fit(small, module, config, tmp_path, Processes(cpu=True))
+    rows = read_journal(tmp_path / "metrics.jsonl")
+    assert [row["train/skipped"] for row in rows] == [0, 1, 0, 0]

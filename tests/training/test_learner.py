@@ -9,6 +9,7 @@ from beholder.errors import ConfigError
 from beholder.training.learner import (
     FitConfig,
     Learner,
+    LearningMode,
     learning_mode,
     rate_factor,
     require,
@@ -185,3 +186,17 @@ def test_betas_and_epsilon_are_adamws() -> None:
 def test_betas_and_epsilon_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         FitConfig(**wrong)
+
+
+def test_the_learning_mode_comes_back_after_any_evaluation() -> None:
+    frozen = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).requires_grad_(requires_grad=False)
+    module = nn.Sequential(frozen, nn.Linear(2, 2), nn.Dropout())
+    again = LearningMode(module)
+    for _ in range(2):
+        again()
+        modes = [part.training for part in module.modules()]
+        learning_mode(module)
+        assert modes == [part.training for part in module.modules()]
+        assert modes[0]
+        assert not frozen[1].training
+        module.eval()

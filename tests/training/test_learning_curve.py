@@ -93,6 +93,19 @@ def test_more_data_is_learned_from_judged_alike_and_done_once(
         learning_curve(given, [0.25, 0.75], judgements=pairs, evaluation=others)
 
 
+def test_all_parts_take_the_steps_of_the_largest_ones_epochs(tmp_path: Path) -> None:
+    pairs, others = preferences(tmp_path, prompts=8), preferences(tmp_path, prompts=4, seed=1)
+    given = config(tmp_path, reward="tiny", options={}, train="all", epochs=2.0)
+    given = replace(given, fit=replace(given.fit, steps=FitConfig().steps))
+    found = learning_curve(given, [0.25, 1], 2, judgements=pairs, evaluation=others, draws=20)
+    assert sorted(point.judgements for point in found.points) == [6, 6, 24, 24]
+    told = [
+        json.loads((tmp_path / "run" / point.run / "summary.json").read_text())["steps"]
+        for point in found.points
+    ]
+    assert told == [6] * 4  # 2 epochs of 24 pairs, 8 at once
+
+
 def test_repeats_draw_other_prompts_and_share_the_held_out_ones(tmp_path: Path) -> None:
     pairs = preferences(tmp_path, prompts=10)
     found = learning_curve(config(tmp_path, steps=2), [0.5], repeats=2, judgements=pairs, draws=20)

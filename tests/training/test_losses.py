@@ -166,6 +166,7 @@ def test_an_aspect_without_answers_changes_nothing() -> None:
 def test_aspects_make_a_mean_by_their_shares() -> None:
     losses = {"a": torch.tensor(1.0), "b": torch.tensor(4.0)}
     assert over_aspects(losses, {"a": torch.tensor(1.0), "b": 2.0}).item() == pytest.approx(3)
+    assert over_aspects(losses, {"a": 1.0, "b": 2.0}, total=18.0).item() == pytest.approx(3 / 6)
     with pytest.raises(DataError, match="no answer"):
         over_aspects({}, {})
 

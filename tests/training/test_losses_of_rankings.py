@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from beholder.errors import DataError
+from beholder.training import losses
 from beholder.training.losses import plackett_luce, preference_kl, rank_hinge
 from beholder.types import Rankings
 
@@ -44,6 +45,25 @@ def test_a_tie_leaves_its_order_open() -> None:
     bottom = -(math.log(1 / 3) + math.log(1 / 6)) / 2 - math.log(2)
     assert order_cost(1, 1, 2) == pytest.approx(top, abs=1e-6)
     assert order_cost(1, 2, 2) == pytest.approx(bottom, abs=1e-6)
+
+
+def test_what_may_be_left_is_worked_out_once_for_a_kind_of_ranking() -> None:
+    many = rankings(*[(1, 1, 1, 1, 2, 2, 2, 3), (1, 2, 3, 4, 5, 6, 7, 8)] * 50)
+    scores = torch.randn(8, generator=torch.Generator().manual_seed(0))
+    alone = [plackett_luce(scores, rankings(tuple(r))).item() for r in many.ranks[:2].tolist()]
+    assert plackett_luce(scores, many).item() == pytest.approx(sum(alone) / 2, rel=1e-6)
+    before = losses._left.cache_info()
+    plackett_luce(scores, many)
+    after = losses._left.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (0, 100)
+
+
+def test_a_pair_of_unsure_people_is_no_order() -> None:
+    """Only the labels that an order knows have its loss under both."""
+    margin = torch.tensor([0.7])
+    for ranks, p in (((1, 2), 1.0), ((2, 1), 0.0), ((1, 1), 0.5)):
+        order = plackett_luce(torch.tensor([0.7, 0.0]), rankings(ranks)).item()
+        assert order == pytest.approx(preference_kl(margin, torch.tensor([p])).item(), abs=1e-6)
 
 
 def test_ties_cost_the_mean_over_all_orders_that_they_allow() -> None:

@@ -137,6 +137,18 @@ def test_chance_knows_soft_labels_and_ties() -> None:
     assert strict.chance(tie, weights) == pytest.approx(math.log(3), abs=1e-6)  # 3 (1/3) (1/3)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_given_total_divides_the_loss_and_chance_alike(name: str) -> None:
+    """In place of what the batch weighs: 5 times an answer of 2, a ranking of 1, ratings of 4."""
+    asked, batch, weights = objective(name), one_of("overall"), {"overall": 5.0}
+    weighs = 5 * {"pairs": 2, "rankings": 1, "targets": 4}[asked.reads]
+    scores = spread(LN_3, 0.0, 0.0)
+    loss = asked(scores, batch, weights, same(3), total=40.0)
+    assert loss.item() == pytest.approx(BY_HAND[name] * weighs / 40, abs=1e-5)
+    chance = asked.chance(batch, weights, total=40.0)
+    assert chance == pytest.approx(CHANCE[name] * weighs / 40, abs=1e-5)
+
+
 def test_aspects_weigh_as_their_answers_do() -> None:
     """Edges weigh 2 each, so that the share of an aspect is twice its weight."""
     batch = both(one_of("overall"), one_of("detail"))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -215,7 +216,7 @@ def mixed(plan: Plan = PLAN, evaluation: Sequence[Preference] | None = None) -> 
 
 def first_batches(lessons: PairLessons, loss: Objective, count: int) -> list[Batch]:
     sides = lessons.sides(["overall"], {}, loss)
-    found = lessons.task(Letters(), loss, sides, {"overall": 1.0}, Processes(cpu=True))
+    found = lessons.task(Letters(), loss, sides, {"overall": 1.0}, Processes(cpu=True)).task
     return [batch for batch, _ in islice(found.batches(0, 1), count)]
 
 
@@ -239,7 +240,13 @@ def test_pairs_and_rankings_are_counted_by_set() -> None:
     sources: Any = sides.told["sources"]
     assert {name: sum(both.values()) for name, both in sources.items()} == {"one": 6, "two": 18}
     assert sum(both["held_out"] for both in sources.values()) == len(sides.held_out) == 6
-    assert sides.told["rankings"] == {"rankings": 6, "pairs": 0, "incomplete": 0, "cyclic": 0}
+    assert sides.told["rankings"] == {
+        "rankings": 6,
+        "pairs": 0,
+        "incomplete": 0,
+        "cyclic": 0,
+        "soft": 0,
+    }
     assert mixed().sides(["overall"], {}, objective()).told.keys() == {"sources"}
 
 
@@ -272,8 +279,103 @@ def test_what_is_no_ranking_is_told(caplog: pytest.LogCaptureFixture) -> None:
     pairs = [*cyclic, *ranked(2)[:2], *ranked(3)]
     with caplog.at_level("WARNING"):
         sides = PairLessons({"": pairs}, None, PLAN).sides(["overall"], {}, objective("rank_hinge"))
-    assert sides.told["rankings"] == {"rankings": 1, "pairs": 5, "incomplete": 1, "cyclic": 1}
+    assert sides.told["rankings"] == {
+        "rankings": 1,
+        "pairs": 5,
+        "incomplete": 1,
+        "cyclic": 1,
+        "soft": 0,
+    }
+    assert "neither certain nor ties" not in caplog.text
     assert "2 answers to questions of several pictures are no ranking (1 incomplete" in caplog.text
+
+
+def test_unsure_answers_that_become_certain_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    pairs = [replace(p, p_first={"overall": 0.7}) for p in ranked(1)]
+    lessons = PairLessons({"": [*pairs, *ranked(2)]}, None, PLAN)
+    with caplog.at_level("WARNING"):
+        lessons.sides(["overall"], {}, objective("kl"))
+    assert caplog.text == ""
+    with caplog.at_level("WARNING"):
+        sides = lessons.sides(["overall"], {}, objective("plackett_luce"))
+    told: Any = sides.told["rankings"]
+    assert told["soft"] == 3
+    assert "3 answers are neither certain nor ties" in caplog.text
+
+
+def epoch_shares(pairs: list[Preference], plan: Plan, name: str = "kl") -> dict[str, float]:
+    """Each prompt's share of all that an epoch's losses say, at equal scores."""
+    lessons = PairLessons({"": pairs}, None, plan)
+    loss = objective(name)
+    sides = lessons.sides(["overall"], {}, loss)
+    level = Level()
+    course = lessons.task(level, loss, sides, {"overall": 1.0}, Processes(cpu=True))
+    found: dict[str, float] = dict.fromkeys((p.prompt for p in pairs), 0.0)
+    for item in islice(course.task.batches(0, 1), course.batches_per_epoch):
+        value, _ = course.task.step(item)
+        (gradient,) = torch.autograd.grad(value, level.made)
+        for prompt, slope in zip(item[0].texts, gradient.abs().tolist(), strict=True):
+            found[prompt] += slope / course.batches_per_epoch
+    return found
+
+
+class Level(Letters):
+    """Scores all pictures alike, and keeps these scores to differentiate by."""
+
+    made: Tensor
+
+    @override
+    def score(self, batch: Batch, loaded: list[float]) -> Scores:
+        self.made = torch.zeros(len(batch.texts), requires_grad=True)
+        return Scores(self.made, {"overall": self.made})
+
+
+def apart(prompt: str, count: int, start: int) -> list[Preference]:
+    """Pairs of pictures that no two of them share."""
+    return [pair(start + 2 * k, start + 2 * k + 1, prompt, overall=1.0) for k in range(count)]
+
+
+@pytest.mark.parametrize("batch", [16, 64])
+def test_every_prompt_counts_alike_however_its_pairs_are_spread_over_batches(batch: int) -> None:
+    small = [p for k in range(20) for p in apart(f"prompt {k}", 4, 1000 * k)]
+    pairs = [*small, *apart("big", 160, 100_000)]
+    plan = replace(PLAN, batch=batch, prompt_weights="inverse")
+    found = epoch_shares(pairs, plan)
+    whole = sum(found.values())
+    assert whole == pytest.approx(1.0, rel=1e-4)  # a pair at equal scores: slopes of 1/2 and 1/2
+    assert found["big"] / whole == pytest.approx(1 / 21, rel=1e-4)
+    even = epoch_shares(pairs, replace(plan, prompt_weights="none"))
+    assert even["big"] == pytest.approx(160 / 240, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["kl", "plackett_luce"])
+def test_a_pair_of_the_short_last_batch_counts_as_any_other(name: str) -> None:
+    pairs = [p for k in range(33) for p in apart(f"prompt {k}", 1, 10 * k)]
+    found = epoch_shares(pairs, replace(PLAN, batch=16), name)
+    assert list(found.values()) == pytest.approx([1 / 33] * 33, rel=1e-4)
+
+
+def test_the_loss_of_equal_scores_is_told_as_the_loss_is_divided() -> None:
+    pairs = [p for k in range(33) for p in apart(f"prompt {k}", 1, 10 * k)]
+    lessons, loss = PairLessons({"": pairs}, None, replace(PLAN, batch=16)), objective()
+    sides = lessons.sides(["overall"], {}, loss)
+    task = lessons.task(Level(), loss, sides, {"overall": 1.0}, Processes(cpu=True)).task
+    for item, count in zip(islice(task.batches(0, 1), 3), (16, 16, 1), strict=True):
+        value, logs = task.step(item)
+        assert value.item() == pytest.approx(math.log(2) * count / 11, rel=1e-5)
+        assert logs["train/chance"] == pytest.approx(value.item())
+
+
+def test_a_mixture_weighs_a_batch_by_what_its_sets_give_it() -> None:
+    sets = {"one": apart("x", 30, 0), "two": [*apart("y", 6, 100), *apart("z", 3, 200)]}
+    sources = {name: Source(preferences="") for name in sets}
+    plan = replace(PLAN, batch=8, prompt_weights="inverse")
+    lessons = PairLessons(sets, None, plan, Mix(sources=sources, balance="equal"))
+    loss = objective()
+    sides = lessons.sides(["overall"], {}, loss)
+    task = lessons.task(Level(), loss, sides, {"overall": 1.0}, Processes(cpu=True)).task
+    values = [task.step(item)[0].item() for item in islice(task.batches(0, 1), 90)]
+    assert np.mean(values) == pytest.approx(math.log(2), rel=1e-4)
 
 
 def test_hashes_tell_other_pairs_and_other_pairs_to_judge_by() -> None:

@@ -59,6 +59,12 @@ def test_folding_drops_case_and_spacing_and_nothing_else() -> None:
     assert folded("a cat.") != folded("a cat")
 
 
+def test_folding_joins_letters_that_are_coded_differently() -> None:
+    assert folded("caf\u00e9") == folded("cafe\u0301") == folded("CAFE\u0301")
+    assert folded("cafe\u0301") == "caf\u00e9"
+    assert folded("\u0345\u0301") == folded("\u0301\u0345")  # only where it is decomposed first
+
+
 def test_rows_of_a_prompt_stay_together_in_stretches() -> None:
     pairs = [pair(prompt, "a", "b") for prompt in "xyxxyx"]
     assert by_prompt(pairs, range(6), 10) == [[0, 2, 3, 5], [1, 4]]
@@ -70,6 +76,19 @@ def test_every_prompt_weighs_the_same_and_the_mean_weight_is_1() -> None:
     pairs: list[Preference] = [pair("x", "a", "b"), *[pair("y", "a", "b")] * 3]
     assert prompt_weights(pairs, "inverse") == pytest.approx([2.0, 2 / 3, 2 / 3, 2 / 3])
     assert prompt_weights(pairs, "none") is None
+
+
+def test_names_that_are_tied_are_held_out_together_while_they_fit() -> None:
+    pairs = [pair(f"{k}", "a", "b") for k in range(10)]
+    tied = {f"{k}": "first" if k < 6 else f"{k}" for k in range(10)}
+    for seed in range(10):
+        train, held_out = split_by(pairs, lambda p: p.prompt, 0.2, seed, tied)
+        assert len(train) == 8
+        assert {p.prompt for p in held_out} < set("6789")
+    halves = {f"{k}": "first" if k < 6 else "second" for k in range(10)}
+    assert len(split_by(pairs, lambda p: p.prompt, 0.2, 0, halves)[1]) == 4
+    with pytest.raises(DataError, match="all 10 prompts are tied to each other by pictures"):
+        split_by(pairs, lambda p: p.prompt, 0.2, 0, dict.fromkeys(tied, "one"))
 
 
 def test_spellings_of_a_prompt_are_counted_together() -> None:

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from beholder.annotation.joining.aggregate import by_votes
-from beholder.training.rankings import apart, count_orders, make_rankings, order_of, questions
+from beholder.training.rankings import (
+    apart,
+    count_orders,
+    make_rankings,
+    order_of,
+    orders_weight,
+    questions,
+)
 from beholder.types import Comparison, Preference
 
 P = "a cat"
@@ -121,6 +128,7 @@ def test_an_aspect_may_have_an_order_where_another_has_none() -> None:
         "pairs": 3,
         "incomplete": 0,
         "cyclic": 1,
+        "soft": 0,
     }
 
 
@@ -132,7 +140,22 @@ def test_orders_are_counted_by_kind() -> None:
         "pairs": 3,
         "incomplete": 1,
         "cyclic": 0,
+        "soft": 6,
     }
+
+
+def test_answers_that_an_order_takes_for_certain_are_counted() -> None:
+    pairs = [pair(str(k), "b", p) for k, p in enumerate((0, 0.25, 0.5, 0.9, 1))]
+    assert count_orders(pairs, ["overall"])["soft"] == 2
+    assert count_orders(pairs, ["detail"])["soft"] == 0
+
+
+def test_orders_weigh_together_as_the_rankings_that_are_made_of_them() -> None:
+    cycle = [pair("a", "b", 1), pair("b", "c", 1), pair("c", "a", 1)]
+    pairs = [*asked({"a": 1, "b": 2, "c": 3}, "r"), *cycle]
+    weights = [0.5] * 3 + [2.0, 3.0, 4.0]
+    assert orders_weight(pairs, {"overall": 2.0, "detail": 1.0}, weights) == 2 * 10.5
+    assert orders_weight(pairs, {"overall": 2.0}) == 2 * 4
 
 
 def test_questions_without_an_order_fall_apart_and_the_others_keep_their_key() -> None:

@@ -148,7 +148,7 @@ def test_a_step_gives_the_squared_error_and_what_chance_gives() -> None:
     rows = [rated("1", overall=2.0), rated("3", overall=6.0)]
     learning = lessons(rows, held_out_share=0.0)
     sides = learning.sides(["overall"], {}, regression())
-    task = learning.task(Letters(), regression(), sides, WEIGHTS, Processes(cpu=True))
+    task = learning.task(Letters(), regression(), sides, WEIGHTS, Processes(cpu=True)).task
     assert task.evaluate is None
     (item,) = islice(task.batches(0, 1), 1)
     loss, logs = task.step(item)
@@ -192,10 +192,48 @@ def test_prompts_weigh_alike_if_asked() -> None:
     rows = [rated("1", "x"), rated("2", "y"), rated("3", "y"), rated("4", "y")]
     learning = lessons(rows, held_out_share=0.0, prompt_weights="inverse")
     sides = learning.sides(["overall"], {}, regression())
-    task = learning.task(Letters(), regression(), sides, WEIGHTS, Processes(cpu=True))
+    task = learning.task(Letters(), regression(), sides, WEIGHTS, Processes(cpu=True)).task
     ((batch, _),) = islice(task.batches(0, 1), 1)
     weight = batch.targets["overall"].weight.tolist()
     assert sorted(weight) == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2.0])
+
+
+def weights_of(rows: list[Rated], **plan: Any) -> tuple[list[float], list[int]]:
+    """The weight and number of ratings of each batch in an epoch, and what each says at most."""
+    learning = lessons(rows, held_out_share=0.0, **plan)
+    sides = learning.sides(["overall"], {}, regression())
+    course = learning.task(Letters(), regression(), sides, WEIGHTS, Processes(cpu=True))
+    items = list(islice(course.task.batches(0, 1), course.batches_per_epoch))
+    losses = [course.task.step(item)[0].item() for item in items]
+    return losses, [len(batch.targets["overall"]) for batch, _ in items]
+
+
+def test_a_rating_of_the_short_last_batch_counts_as_any_other() -> None:
+    rows = [rated("1", f"p{k}", overall=3.0) for k in range(9)]
+    losses, sizes = weights_of(rows, batch=4)
+    assert sizes == [4, 4, 1]
+    assert losses == pytest.approx([4 * 4 / 3, 4 * 4 / 3, 4 * 1 / 3])  # errors of 2, 3 a batch
+    heavy = [rated("1", "x", overall=3.0), *[rated("3", "y", overall=3.0)] * 8]
+    losses, _ = weights_of(heavy, batch=4, prompt_weights="inverse")
+    assert sum(losses) / 3 == pytest.approx(4 / 2)  # the first prompt counts half of all
+
+
+def test_a_picture_without_prompt_weighs_as_a_prompt_of_its_own() -> None:
+    rows = [*(rated(f"{k}", "") for k in range(1, 4)), rated("3", ""), rated("8", "x")]
+    learning = lessons(rows, held_out_share=0.0, batch=5, prompt_weights="inverse")
+    sides = learning.sides(["overall"], {}, regression())
+    task = learning.task(Letters(), regression(), sides, WEIGHTS, Processes(cpu=True)).task
+    ((batch, _),) = islice(task.batches(0, 1), 1)
+    shown = [batch.pictures[k] for k in batch.picture_rows.tolist()]
+    weight = dict(zip(shown, batch.targets["overall"].weight.tolist(), strict=True))
+    assert weight == pytest.approx({"1": 1.25, "2": 1.25, "3": 0.625, "8": 1.25})
+
+
+def test_prompts_that_share_a_rated_picture_are_on_one_side() -> None:
+    rows = [rated(f"{k // 2}", f"p{k}") for k in range(16)]
+    sides = lessons(rows).sides(["overall"], {}, regression())
+    assert (len(sides.training), len(sides.held_out)) == (12, 4)
+    assert not {r.image for r in sides.training} & {r.image for r in sides.held_out}
 
 
 def test_hashes_and_pictures_are_those_of_all_ratings() -> None:

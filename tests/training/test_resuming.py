@@ -108,7 +108,11 @@ def test_two_processes_go_on_where_one_stopped(runs: Path) -> None:
 def test_one_process_goes_on_where_two_stopped(tmp_path: Path, runs: Path) -> None:
     folder = rewound(runs / "two", 4, tmp_path / "run")
     same(alone(folder, FIT), runs)
-    assert going_on(folder, FIT, 1).accumulation == 4
+    for weights in folder.glob("checkpoints/*/tensors.safetensors"):  # no need to read these
+        kept = weights.read_bytes()
+        weights.write_bytes(b"")
+        assert going_on(folder, FIT, 1).accumulation == 4
+        weights.write_bytes(kept)
     again = rewound(folder, 4, tmp_path / "again")  # a second change knows the first start
     together(train, 2, [again], FIT)
     same(again / "final.pt", runs)

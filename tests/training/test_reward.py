@@ -73,6 +73,10 @@ def test_brightness_is_learned_and_the_folder_gives_the_reward_back(tmp_path: Pa
     assert torch.equal(total, two.score([bright, dark], pairs[0].prompt).total)
 
 
+OF: dict[str, dict[str, Any]] = {"last_blocks": {"last_blocks": 1}, "lora": {"lora_rank": 2}}
+"""Sizes that fit tiny towers, for the ways of training that read them."""
+
+
 @pytest.mark.parametrize("train", ["head", "last_blocks", "lora", "all"])
 def test_the_saved_weights_score_to_the_bit_as_the_trained_ones(
     tmp_path: Path, train: str, monkeypatch: pytest.MonkeyPatch
@@ -86,7 +90,7 @@ def test_the_saved_weights_score_to_the_bit_as_the_trained_ones(
         original(self, folder)
 
     monkeypatch.setattr(Reward, "save_pretrained", save)
-    run = train_reward(config(tmp_path, train=train, last_blocks=1, lora_rank=2), pairs)
+    run = train_reward(config(tmp_path, train=train, **OF.get(train, {})), pairs)
     loaded = beholder.load(str(run))
     assert torch.equal(scores_of(loaded, pairs), scores_of(saved[0], pairs))
 
@@ -137,7 +141,7 @@ def test_a_run_that_goes_on_from_the_middle_ends_with_the_same_bits(
 ) -> None:
     pairs = preferences(tmp_path, prompts=4)
     fit = {"steps": 6, "checkpoint_every_steps": 3, "ema_decay": 0.5}
-    given = config(tmp_path, train=train, options=options, lora_rank=2, fit=fit)
+    given = config(tmp_path, train=train, options=options, fit=fit, **OF.get(train, {}))
     run = train_reward(given, pairs)
     whole = (run / "model.safetensors").read_bytes()
     shutil.rmtree(run / "checkpoints" / "step-00000006")
@@ -236,9 +240,34 @@ def test_epochs_come_to_steps_also_of_a_run_that_goes_on_with_more_processes(
     tmp_path: Path,
 ) -> None:
     asked = config(tmp_path, epochs=2.0, fit={"accumulation": 2})
-    plan = fit_plan(asked, tmp_path, learned=64, processes=1)
-    assert plan.steps == 2 * 64 / (8 * 2)
+    plan = fit_plan(asked, tmp_path, batches=20, processes=1)
+    assert plan.steps == 2 * 20 / 2
     state = {"begun": {"processes": 2, "accumulation": 2}}
     write_checkpoint(tmp_path / "checkpoints", Checkpoint(1, {}, state), keep=1)
     for processes in (1, 2, 4):
-        assert fit_plan(asked, tmp_path, learned=64, processes=processes).steps == 4
+        assert fit_plan(asked, tmp_path, batches=20, processes=processes).steps == 10
+
+
+def test_epochs_that_end_within_the_warmup_are_refused(tmp_path: Path) -> None:
+    asked = config(tmp_path, epochs=1.0, fit={"warmup_steps": 6})
+    with pytest.raises(ConfigError, match=r"epochs=1 come to 5 steps, but fit.warmup_steps is 6"):
+        fit_plan(asked, tmp_path, batches=5, processes=1)
+    assert fit_plan(asked, tmp_path, batches=6, processes=1).steps == 6
+
+
+def test_steps_that_end_within_the_warmup_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        fit_plan(config(tmp_path, fit={"warmup_steps": 4}), tmp_path, batches=5, processes=1)
+        assert caplog.text == ""
+        fit_plan(config(tmp_path, fit={"warmup_steps": 5}), tmp_path, batches=5, processes=1)
+    assert "fit.steps is 4 and fit.warmup_steps 5" in caplog.text
+
+
+def test_an_epoch_has_the_batches_that_the_stream_has(tmp_path: Path) -> None:
+    """18 pairs come in batches of 4 as 4, 4, 4, 4 and 2."""
+    fit = {"warmup_steps": 0, "log_every_steps": 1}
+    given = config(tmp_path, epochs=2.0, pairs_per_batch=4, held_out_share=0.0, fit=fit)
+    run = train_reward(given, preferences(tmp_path, prompts=6))
+    assert read(run / "summary.json")["steps"] == 10

@@ -70,7 +70,8 @@ def test_rankings_are_learned_from_the_pairs_that_they_were_made_of(
     pairs = rankings(tmp_path, 12)
     given = config(tmp_path, loss=LossConfig(name=loss), fit={"steps": 40})  # type: ignore[arg-type]
     summary = read(train_reward(given, pairs) / "summary.json")
-    assert summary["rankings"] == {"rankings": 11, "pairs": 0, "incomplete": 0, "cyclic": 0}
+    told = {"rankings": 11, "pairs": 0, "incomplete": 0, "cyclic": 0, "soft": 0}
+    assert summary["rankings"] == told
     assert summary["pairs"] == {"training": 66, "held_out": 6}
     first = read_journal(tmp_path / "run" / "metrics.jsonl")[0]
     assert summary["metrics"]["eval/accuracy"] >= 0.8

@@ -110,7 +110,8 @@ def test_a_run_that_goes_on_from_the_middle_ends_with_the_same_bits(
     records = feedback(tmp_path, 12)
     fit = {"steps": 4, "checkpoint_every_steps": 2, "ema_decay": 0.5}
     augmentation = Augmentation(flip=0.5, crop=0.3, jitter=0.2)
-    given = config(tmp_path, train=train, lora_rank=2, augmentation=augmentation, fit=fit)
+    rank = {"lora_rank": 2} if train == "lora" else {}
+    given = config(tmp_path, train=train, augmentation=augmentation, fit=fit, **rank)
     run = train_richhf(given, records)
     whole = weights(run)
     shutil.rmtree(run / "checkpoints" / "step-00000004")

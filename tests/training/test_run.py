@@ -1,7 +1,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -9,10 +9,12 @@ import torch
 import beholder
 from beholder.errors import ConfigError
 from beholder.training.data import Dropped, Sides
+from beholder.training.freezing import Trains
 from beholder.training.learner import FitConfig, one_rate
 from beholder.training.loop import Progress
 from beholder.training.processes import Processes
 from beholder.training.run import (
+    UNMOVED,
     RunConfig,
     note_inputs,
     own_folder,
@@ -127,7 +129,7 @@ def shares(config: RunConfig) -> dict[str, float]:
 def test_every_weight_learns_at_one_rate_unless_asked_otherwise() -> None:
     assert rate_of(RunConfig(), beholder.load("tiny")) is one_rate
     with pytest.raises(ConfigError, match="neither tower_rate, layer_decay nor checkpoint_"):
-        rate_of(RunConfig(tower_rate=0.1), beholder.load("tiny"))
+        rate_of(RunConfig(train="all", tower_rate=0.1), beholder.load("tiny"))
 
 
 def test_weights_learn_slower_the_further_they_are_from_the_head() -> None:
@@ -175,7 +177,8 @@ def test_a_checkpointed_trainee_is_saved_as_any_other(tmp_path: Path) -> None:
     )
     reward, _, _ = trainee(given)
     patched = [name for name, module in reward.named_modules() if "forward" in vars(module)]
-    assert sorted(patched) == ["towers.model.text_model.encoder.layers.0", f"{LAYERS}.0"]
+    head = [f"cross_model.layers.{k}" for k in ("0.0", "0.1", "1.0")]
+    assert sorted(patched) == [*head, "towers.model.text_model.encoder.layers.0", f"{LAYERS}.0"]
     save(given, reward, Progress(), Sides([], [], []), "pairs")
     loaded = beholder.load(given.run)
     plain = beholder.load("mps", **CLIP)
@@ -187,6 +190,12 @@ def test_a_checkpointed_trainee_is_saved_as_any_other(tmp_path: Path) -> None:
     [
         ({"last_blocks": 0}, "last_blocks must be at least 1, got 0"),
         ({"last_blocks": {"text": 0}}, r"last_blocks\.text must be at least 1, got 0"),
+        (
+            {"train": "all", "fix_rate": 0.5},
+            "'all' does not read fix_rate, .* 0.5; .* it: fix_rate$",
+        ),
+        ({"train": "lora", "last_blocks": 2}, "'lora' does not read last_blocks, which is 2"),
+        ({"tower_rate": 0.5}, "'head' does not .*: last_blocks, fix_rate, lora, all$"),
         ({"last_blocks": {}}, "last_blocks names no tower"),
         ({"fix_rate": 1.0}, "fix_rate must be above 0 and below 1"),
         ({"lora_alpha": -1}, "lora_alpha must be at least 0"),
@@ -205,3 +214,55 @@ def test_numbers_out_of_range_are_refused() -> None:
         RunConfig(lora_rank=0)
     with pytest.raises(ConfigError, match="held_out_share must be at least 0 and below 1"):
         RunConfig(held_out_share=1)
+
+
+CHANGED: dict[str, Any] = {
+    "last_blocks": 2,
+    "fix_rate": 0.3,
+    "lora_rank": 2,
+    "lora_alpha": 3,
+    "lora_towers": ("text",),
+    "layer_decay": 0.5,
+    "tower_rate": 0.5,
+}
+
+
+@pytest.mark.parametrize("train", get_args(Trains))
+def test_an_option_is_taken_where_it_changes_the_training_and_refused_elsewhere(
+    train: Trains,
+) -> None:
+    """Changes what trains, how it is wrapped, or at what share of the rate."""
+    plain = RunConfig(options=CLIP, train=train)
+    before = _what(plain)
+    for name, value in CHANGED.items():
+        if _what(plain, **{name: value}) == before:
+            with pytest.raises(ConfigError, match=f"'{train}' does not read {name}"):
+                replace(plain, **{name: value})
+        else:
+            replace(plain, **{name: value})
+
+
+def _what(config: RunConfig, **changed: Any) -> object:
+    """What a training without any refusal would be; the tiny towers have two blocks."""
+    given = replace(config)
+    for name, value in {"last_blocks": 1, **changed}.items():
+        object.__setattr__(given, name, value)
+    reward, _, _ = trainee(given)
+    share = rate_of(given, reward)
+    scaling = [getattr(module, "scaling", None) for module in reward.modules()]
+    return [
+        (name, tuple(weight.shape), share(name))
+        for name, weight in reward.named_parameters()
+        if weight.requires_grad
+    ], scaling
+
+
+@pytest.mark.parametrize(("best", "told"), [(0, [UNMOVED]), (3, [])])
+def test_a_run_that_kept_the_weights_it_began_with_says_so(
+    tmp_path: Path, best: int, told: list[str]
+) -> None:
+    progress = Progress(step=5, best_step=best, best=(0.5,), metrics={"eval/accuracy": 0.5})
+    given = RunConfig(run=str(tmp_path), reward="tiny", train="all")
+    save(given, beholder.load("tiny"), progress, Sides([], [], []), "pairs", processes=2)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["warnings"], summary["processes"]) == (told, 2)

@@ -32,6 +32,18 @@ def test_gradients_are_cut_to_a_norm_over_all_weights() -> None:
     assert clip_gradients(weights, 1.5) == math.inf
 
 
+@pytest.mark.parametrize("sharded", [[True, True], [True, False], [False, False]])
+def test_gradients_of_shards_alone_are_cut_too(sharded: list[bool]) -> None:
+    weights = [nn.Parameter(torch.zeros(1)) for _ in sharded]
+    for weight, is_in_shards, grad in zip(weights, sharded, (3.0, 4.0), strict=True):
+        weight.grad = torch.tensor([grad])
+        if is_in_shards:
+            weight.full_tensor = weight.clone  # type: ignore[attr-defined]
+    assert clip_gradients(weights, 1.0) == pytest.approx(5)
+    cut = [weight.grad.item() for weight in weights if weight.grad is not None]
+    assert cut == pytest.approx([0.6, 0.8], rel=1e-5)
+
+
 def test_a_gradient_is_the_mean_with_zeros_where_a_process_has_none() -> None:
     used, unused = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
     used.grad = torch.tensor([1.0])

@@ -6,7 +6,13 @@ import pytest
 
 from beholder.errors import DataError
 from beholder.training.data import Sides
-from beholder.training.splits import divide, find_leaks, same_pictures, without_leaks
+from beholder.training.splits import (
+    divide,
+    find_leaks,
+    same_pictures,
+    tied_by_pictures,
+    without_leaks,
+)
 from beholder.types import Preference
 from tests.training.test_data import many, pair
 
@@ -82,10 +88,38 @@ def test_if_every_pair_leaks_nothing_is_left() -> None:
         divide(many(2), many(3), ["overall"], {}, share=0.1, seed=0, leaks="drop")
 
 
-def test_a_split_of_ones_own_leaks_by_a_picture_of_two_prompts_alone() -> None:
+def own_split(pairs: list[Preference], share: float, leaks: Leaks = "refuse") -> Sides[Preference]:
+    return divide(pairs, None, ["overall"], {}, share=share, seed=0, leaks=leaks)
+
+
+def test_a_split_of_ones_own_never_leaks() -> None:
+    """Each 4 of 20 prompts share a picture, two of them through another one."""
+    pairs = [pair(f"prompt {k}", f"shared {k // 4}", f"{k}") for k in range(20)]
+    pairs += [pair("Prompt  0", "a", "b"), pair("prompt 7", "b", "c")]
+    sides = own_split(pairs, 0.3)
+    assert sides.dropped == []
+    assert find_leaks(sides.training, sides.held_out, both) == []
+    assert len({p.prompt for p in sides.held_out}) == 4
+    assert len(sides.training) + len(sides.held_out) == 22
+
+
+def test_prompts_are_tied_by_copies_of_a_picture(tmp_path: Path) -> None:
+    files = [tmp_path / f"{k}" for k in range(8)]
+    for k, file in enumerate(files):
+        file.write_bytes(f"picture {k // 4}".encode())
+    pairs = [pair(f"prompt {k}", str(file), f"gone {k}") for k, file in enumerate(files)]
+    tied = tied_by_pictures(pairs, lambda p: p.prompt, both)
+    assert [len({tied[f"prompt {k}"] for k in half}) for half in (range(4), range(4, 8))] == [1, 1]
+    assert len(set(tied.values())) == 2
+
+
+def test_prompts_that_a_picture_ties_all_together_cannot_be_held_out() -> None:
     pairs = [pair(f"prompt {k}", "shared", f"{k}") for k in range(6)]
-    with pytest.raises(DataError, match="0 by their prompt and 5 by a picture"):
-        divide(pairs, None, ["overall"], {}, share=0.1, seed=0)
+    with pytest.raises(DataError, match=r"all 6 prompts are tied .* give an evaluation set"):
+        own_split(pairs, 0.1)
+    assert len(own_split(pairs, 0.1, "allow").training) == 5
+    with pytest.raises(DataError, match="no pair is left to learn from"):
+        own_split(pairs, 0.1, "drop")
     assert len(divide(many(6), None, ["overall"], {}, share=0.1, seed=0).dropped) == 0
 
 

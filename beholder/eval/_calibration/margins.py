@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from beholder.errors import DataError
 from beholder.eval._bootstrap import Floats
 from beholder.eval.preference import ScoredPairs
+from beholder.types import Scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,7 @@ def margins(scored: ScoredPairs, score: str) -> Floats:
 
     Raises DataError if there is no such score.
     """
-    if score not in {"total", *scored.scores.aspects}:
-        raise DataError(f"the reward has no score {score!r}")
-    values = scored.scores.named(score).double().numpy()
+    values = _named(scored, score).double().numpy()
     known = np.where(np.isfinite(values), values, np.nan)
     ends = np.array(scored.rows, dtype=np.int64).reshape(-1, 2)
     margin: Floats = known[ends[:, 0]] - known[ends[:, 1]]
@@ -66,10 +66,17 @@ def answered_pairs(scored: ScoredPairs, score: str, answers: str) -> Pairs:
 
     Raises DataError if there is no such score.
     """
-    margin = margins(scored, score)
-    p_first = np.array([p.p_first.get(answers, np.nan) for p in scored.preferences])
-    known = np.isfinite(margin) & np.isfinite(p_first)
-    prompts = [p.prompt for p, kept in zip(scored.preferences, known, strict=True) if kept]
+    total = _named(scored, score)
+    alone = replace(scored, scores=Scores(total, errors=scored.scores.errors))
+    found = alone.answers(answers)
+    known = np.isfinite(found.margin)
+    prompts = [prompt for prompt, kept in zip(found.prompts, known, strict=True) if kept]
     numbers: dict[str, int] = {}
     group = np.array([numbers.setdefault(p, len(numbers)) for p in prompts], dtype=np.int64)
-    return Pairs(margin=margin[known], p_first=p_first[known], group=group)
+    return Pairs(margin=found.margin[known], p_first=found.p_first[known], group=group)
+
+
+def _named(scored: ScoredPairs, score: str) -> Tensor:
+    if score not in {"total", *scored.scores.aspects}:
+        raise DataError(f"the reward has no score {score!r}")
+    return scored.scores.named(score)

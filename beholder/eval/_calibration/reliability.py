@@ -103,8 +103,11 @@ def _calibration_error(gaps: Floats, drawn: Floats) -> tuple[Measured, float]:
     Chance moves the gaps (bins,) as the bootstrap moves `drawn` (draws, bins) around them, and |.|
     makes that a sum of its own: the plain error of a reward that is right is above 0. So true gaps
     c g are sought that, moved like that, have the plain error that was found: on average, which
-    gives the error without bias, c Σ |g|; and in the highest and the lowest of the draws, which
-    gives the interval (its ends are the true errors at which what was found is just not unlikely).
+    gives the error c Σ |g|; and in the highest and the lowest of the draws, which gives the
+    interval (its ends are the true errors at which what was found is just not unlikely).
+
+    No c is below 0, so an error whose truth is 0 is found too large still: on average 0.018 on 400
+    pairs, where the plain one says more.
     """
     moves, plain = drawn - gaps, float(np.abs(gaps).sum())
 

@@ -6,20 +6,11 @@ import numpy as np
 
 from beholder.errors import DataError
 from beholder.eval._bootstrap import Floats
+from beholder.eval.protocols import pair_credit
 
 
-def tie_credit(predicted: Floats, human: Floats) -> Floats:
-    """What each pair earns: 1 - |predicted - human| / 2 of signs, 0 being a tie.
-
-    The rule of Pick-a-Pic (Kirstain et al., NeurIPS 2023): 1 where both agree, 1/2 where one of
-    them is a tie, 0 where they are opposite.
-    """
-    earned: Floats = 1 - np.abs(predicted - human) / 2
-    return earned
-
-
-def choose_tie_threshold(certainty: Floats, is_right: Floats) -> float:
-    """The threshold on |2P - 1| at which the pairs earn the most by `tie_credit`.
+def best_tie_threshold(certainty: Floats, is_right: Floats) -> float:
+    """The threshold on |2P - 1| at which the pairs earn the most by Pick-a-Pic's rule.
 
     Every threshold that makes a difference is tried, not a grid. It lies in the middle between
     the last tie and the first preference; of thresholds that are equally good the smallest is
@@ -36,7 +27,12 @@ def choose_tie_threshold(certainty: Floats, is_right: Floats) -> float:
         raise DataError("there is no pair on which a tie threshold could be chosen")
     order = np.argsort(certainty, kind="stable")
     sure, right = certainty[order], is_right[order]
-    gain = tie_credit(np.zeros(len(right)), right) - tie_credit(np.ones(len(right)), right)
+    said = (1 + right) / 2
+    as_ties, as_won = (
+        pair_credit(np.full(len(said), predicted), said, "pickapic", 0.0)[0]
+        for predicted in (0.0, 1.0)
+    )
+    gain = as_ties - as_won
     gain[sure == 0] = 0  # equal scores are a tie whatever the threshold
     gains = np.append(0.0, np.cumsum(gain))
     can_cut = np.append(True, np.append(np.diff(sure) > 0, True)) & np.append(True, sure > 0)

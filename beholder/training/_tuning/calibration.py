@@ -7,9 +7,10 @@ that were trained as log-odds of pairs mean sigmoid(margin); for others it is fo
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +18,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from beholder.calibration import FILE, Curve
-from beholder.errors import ConfigError
+from beholder.errors import ConfigError, DataError
 from beholder.eval.calibration import fit_temperature, margins, score_pairs
 from beholder.training._tuning.signal import Signal
 from beholder.training.run_folder import write_json
 from beholder.types import Preference
+
+CURVE = "curve.json"
+"""How sure a run's reward was when it began, in the run's folder."""
 
 
 def calibrated(signal: Signal, preferences: Sequence[Preference], aspect: str) -> float:
@@ -61,22 +65,40 @@ def own_curve(signal: Signal) -> Curve:
 
 
 def kept_curve(run: Path) -> Curve | None:
-    """The curve that a run began with; None if it keeps none."""
-    path = run / FILE
-    if not path.is_file():
+    """The curve that a run began with; None if it keeps none.
+
+    Runs of older versions keep it as `calibration.json`, and of it the temperature alone.
+    Raises ConfigError if the file holds no curve.
+    """
+    path = next((run / name for name in (CURVE, FILE) if (run / name).is_file()), None)
+    if path is None:
         return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return _curve_of(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, DataError) as error:
+        raise ConfigError(
+            f"{path} does not hold the curve that this run began with ({error}); put it back, or "
+            "begin another run"
+        ) from error
+
+
+def _curve_of(kept: Any) -> Curve:
+    """The curve whose fields were written; those that are not there are as `Curve` has them."""
+    known = {each.name for each in fields(Curve)}
+    if not isinstance(kept, Mapping) or not kept or not known.issuperset(kept):
+        raise DataError(f"expected some of {', '.join(sorted(known))}")
+    whole = {**asdict(Curve()), **kept}
     return Curve(
-        temperature=kept["temperature"],
-        knots=tuple(kept["knots"]),
-        levels=tuple(kept["levels"]),
-        tie_threshold=kept["tie_threshold"],
+        temperature=float(whole["temperature"]),
+        knots=tuple(map(float, whole["knots"])),
+        levels=tuple(map(float, whole["levels"])),
+        tie_threshold=float(whole["tie_threshold"]),
     )
 
 
 def keep_curve(run: Path, curve: Curve) -> Curve:
     """The curve, written into a run's folder, so that the run goes on as it began."""
-    write_json(run / FILE, asdict(curve))
+    write_json(run / CURVE, asdict(curve))
     return curve
 
 

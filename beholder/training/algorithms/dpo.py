@@ -230,7 +230,7 @@ def _aspect(config: DpoConfig) -> str:
 
 
 def _curve(signal: Signal, config: DpoConfig) -> Curve:
-    """How sure the reward is; a run that goes on reads it from `calibration.json`."""
+    """How sure the reward is; a run that goes on reads it from `curve.json`."""
     if config.temperature is not None:
         return Curve(temperature=config.temperature)
     run = Path(config.run)

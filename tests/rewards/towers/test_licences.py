@@ -126,6 +126,7 @@ def test_spdx_names_become_the_hubs_and_others_are_unknown() -> None:
         "apache-2.0",
         "cc-by-nc-4.0",
     ]
+    assert hub_name("AGPL-3.0-only") == "agpl-3.0"
     assert hub_name("Apache-2.0 AND LicenseRef-LIVE") == UNKNOWN
 
 

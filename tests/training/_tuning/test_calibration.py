@@ -1,6 +1,6 @@
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -83,8 +83,26 @@ def test_a_run_goes_on_with_the_curve_that_it_began_with(tmp_path: Path) -> None
     assert kept_curve(tmp_path) is None
     for curve in (STEPS, Curve(temperature=0.3)):
         assert keep_curve(tmp_path, curve) == kept_curve(tmp_path) == curve
-    (tmp_path / "calibration.json").write_text(json.dumps({"temperature": 2.0}))
-    assert kept_curve(tmp_path) == Curve(temperature=2.0)  # of an older run
+    assert [path.name for path in tmp_path.iterdir()] == ["curve.json"]
+
+
+def test_a_run_of_an_older_version_goes_on_with_its_curve(tmp_path: Path) -> None:
+    for curve in (Curve(temperature=2.0), STEPS):
+        kept = {"temperature": 2} if curve.method == "temperature" else asdict(curve)
+        (tmp_path / "calibration.json").write_text(json.dumps(kept))
+        assert kept_curve(tmp_path) == curve
+    keep_curve(tmp_path, Curve(temperature=0.3))
+    assert kept_curve(tmp_path) == Curve(temperature=0.3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "{}", "[1]", '{"temperature": -1}', '{"temperature": null}', calibration().to_json()],
+)
+def test_a_file_that_holds_no_curve_is_refused_and_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "curve.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"curve\.json does not hold the curve"):
+        kept_curve(tmp_path)
 
 
 def test_a_pair_that_the_curve_calls_a_tie_is_even_and_others_are_as_sure_as_it_says() -> None:

@@ -191,7 +191,7 @@ def test_the_temperature_is_fitted_once_on_judgements(tmp_path: Path) -> None:
     Dpo(studio(), given)
     index = json.loads((tmp_path / "run" / "prepared" / "pairs.json").read_text())["pairs"]
     assert [p for _, _, p, _ in index] == pytest.approx([0.75] * 4, abs=0.01)
-    kept = json.loads((tmp_path / "run" / "calibration.json").read_text())["temperature"]
+    kept = json.loads((tmp_path / "run" / "curve.json").read_text())["temperature"]
     assert kept == pytest.approx(0.55 / math.log(3), rel=0.02)
     shutil.rmtree(preferences / "data")
     with pytest.raises(DataError):
