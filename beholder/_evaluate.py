@@ -358,6 +358,11 @@ def _table_power(folder: Path, by: str, column: str, sure: Certainty, json: bool
     from beholder.eval.power import checkpoint_power  # noqa: PLC0415
     from beholder.tables import ScoreTable  # noqa: PLC0415
 
+    if (folder / "config.json").is_file():
+        raise ConfigError(
+            f"{folder} is a reward without kept numbers; keep some with `beholder evaluate "
+            f"{folder} DATASET --against REWARD --save`, or give a folder of `beholder score`"
+        )
     table = ScoreTable(folder)
     score = column or default_score(table)
     found = checkpoint_power(

@@ -34,7 +34,8 @@ class Series:
     Attributes:
         name: written at its end if the plot has several.
         points: (x, y) in order of x; a y that is not finite is a gap.
-        spread: half the height of the band around each point; empty draws none.
+        spread: how far the band reaches above each point; empty draws none.
+        below: how far it reaches below; empty is as far as above.
         tone: the CSS class that gives the colour.
         marked: whether each point has a dot, which tells its value under the pointer.
     """
@@ -42,6 +43,7 @@ class Series:
     name: str
     points: Sequence[Point]
     spread: Sequence[float] = ()
+    below: Sequence[float] = ()
     tone: str = ""
     marked: bool = False
 
@@ -129,10 +131,12 @@ def _thinned(one: Series) -> Series:
     starts = range(0, len(one.points), size)
     parts = [one.points[k : k + size] for k in starts]
     spreads = [one.spread[k : k + size] for k in starts] if one.spread else []
+    belows = [one.below[k : k + size] for k in starts] if one.below else []
     return Series(
         name=one.name,
         points=[(_mean([x for x, _ in part]), _mean([y for _, y in part])) for part in parts],
         spread=[_mean(part) for part in spreads],
+        below=[_mean(part) for part in belows],
         tone=one.tone,
         marked=one.marked,
     )
@@ -179,8 +183,7 @@ class _Box:
 def _reach(one: Series) -> Iterator[float]:
     """What a line and its band span."""
     for k, (_, y) in enumerate(one.points):
-        width = one.spread[k] if one.spread and math.isfinite(one.spread[k]) else 0.0
-        yield from (y - width, y + width)
+        yield from (y - _width(one.below or one.spread, k), y + _width(one.spread, k))
 
 
 def _axis(values: Sequence[float]) -> Axis:
@@ -235,14 +238,14 @@ def _paths(box: _Box, one: Series) -> Iterator[Markup]:
         if not is_finite or len(run) < 2:
             continue
         if one.spread:
-            upper = [(x, y + _width(one, k)) for k, (x, y) in run]
-            lower = [(x, y - _width(one, k)) for k, (x, y) in reversed(run)]
+            upper = [(x, y + _width(one.spread, k)) for k, (x, y) in run]
+            lower = [(x, y - _width(one.below or one.spread, k)) for k, (x, y) in reversed(run)]
             yield _path(box, [*upper, *lower], f"band {one.tone}", closed=True)
         yield _path(box, [point for _, point in run], f"series {one.tone}")
 
 
-def _width(one: Series, k: int) -> float:
-    return one.spread[k] if math.isfinite(one.spread[k]) else 0.0
+def _width(spread: Sequence[float], k: int) -> float:
+    return spread[k] if spread and math.isfinite(spread[k]) else 0.0
 
 
 def _path(box: _Box, points: Sequence[Point], kind: str, *, closed: bool = False) -> Markup:

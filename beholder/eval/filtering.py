@@ -189,7 +189,7 @@ def _no_win(name: str, reward: str, calibrations: Mapping[str, Calibration]) -> 
     if reward not in calibrations:
         return (
             f"there is no {name} without a calibration of {reward}; make one with `beholder "
-            f"calibrate` and give it as {reward}=calibration.json"
+            f"calibrate` and give --calibration {reward}=FILE"
         )
     score = name.removeprefix(f"{reward}.").removesuffix(f".{WIN}")
     why = calibrations[reward].left_out.get(score, "the reward has no such score")

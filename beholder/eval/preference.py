@@ -264,6 +264,11 @@ def tie_thresholds(
     """
     if validation is not None:
         answers = {aspect: validation.answers(aspect) for aspect in scored.answered()}
+        if missing := [aspect for aspect, x in answers.items() if not len(x.margin)]:
+            raise DataError(
+                f"no validation pair has an answer to {', '.join(missing)}, so its tie threshold "
+                "cannot be chosen; give other pairs, or a tie threshold"
+            )
         return {a: choose_tie_threshold(x.margin, x.p_first) for a, x in answers.items()}
     return {} if tie_threshold is None else dict.fromkeys(scored.answered(), tie_threshold)
 

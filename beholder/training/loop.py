@@ -385,7 +385,9 @@ class _Run(Generic[Batch]):
         best = state["progress"].pop("best")
         self.progress = Progress(best=None if best is None else tuple(best), **state["progress"])
         self._saved_step = self.progress.step
-        _LOG.info("going on after step %d", self.progress.step)
+        done = self.progress.step
+        is_over = done >= self._config.steps or self.progress.is_stopped
+        _LOG.info("the run was over after step %d" if is_over else "going on after step %d", done)
 
     def _autocast(self) -> torch.autocast:
         return autocast(self._precision, self._processes.device)

@@ -115,7 +115,10 @@ class RewardTraining(RunConfig):
         }
         if sum(given.values()) > 1:
             named = " and ".join(name for name, is_given in given.items() if is_given)
-            raise ConfigError(f"{named} are given, but a reward learns from one of them")
+            raise ConfigError(
+                f"{named} are set, here or in the preset, but a reward learns from one of them; "
+                "choose a preset for what you have, or set the other to '' or {}"
+            )
         if (self.loss.name == "regression") != bool(self.ratings):
             raise ConfigError(
                 f"loss.name is {self.loss.name!r} and ratings is {self.ratings!r}; ratings are "

@@ -147,3 +147,12 @@ def test_an_axis_may_count_something_else_than_steps() -> None:
     told = [text.text or "" for text in elements(drawing, "text")]
     assert any(text.startswith("pairs 0") for text in told)
     assert not any("step" in text for text in told)
+
+
+def test_a_band_may_reach_farther_below_than_above() -> None:
+    line = Series(name="x", points=[(0.0, 1.0), (10.0, 1.0)], spread=[0.0, 0.0], below=[1.0, 1.0])
+    above = Series(name="x", points=[(0.0, 1.0), (10.0, 1.0)], spread=[1.0, 1.0], below=[0.0, 0.0])
+    drawn = [str(curve([one], "y")) for one in (line, above)]
+    assert drawn[0] != drawn[1]
+    ticks = [[float(t) for t in re.findall(r">([0-9.]+)</text>", one)] for one in drawn]
+    assert min(ticks[0]) < 1 <= max(ticks[1])

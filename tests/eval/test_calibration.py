@@ -153,7 +153,7 @@ def test_what_judges_the_total_must_have_been_asked() -> None:
 def test_answers_that_are_reversed_are_refused_and_named() -> None:
     pairs = drawn(200)
     turned = Pairs(margin=-pairs.margin, p_first=pairs.p_first, group=pairs.group)
-    with pytest.raises(DataError, match=r"no more than chance.*reversed"):
+    with pytest.raises(DataError, match=r"above 1/2 fits.*reversed"):
         calibrate(score_pairs(Named(), said(turned)), FAST)
 
 

@@ -61,8 +61,9 @@ def fit_isotonic(
     levels = np.maximum(pool_adjacent_violators(sums / masses, masses), 0.5)
     if levels[-1] <= 0.5:
         raise DataError(
-            f"on these {len(margin)} pairs the reward agrees with people no more than chance "
-            "does; look for answers that are reversed, or use another reward"
+            f"on these {len(margin)} pairs larger margins do not go with what people prefer, so "
+            "no probability above 1/2 fits; give more pairs, look for answers that are reversed, "
+            "or use another reward"
         )
     corners = _ends_of_runs(levels)
     return np.append(0.0, sizes[corners]), np.append(0.5, levels[corners])

@@ -39,8 +39,9 @@ def refuse_chance(margin: Floats, p_first: Floats) -> None:
     """Raise DataError if the larger margin does not go with the preferred picture at all."""
     if (margin * (p_first - 0.5)).sum() <= _CHANCE * np.abs(margin).sum():
         raise DataError(
-            f"on these {len(margin)} pairs the reward agrees with people no more than chance "
-            "does; look for answers that are reversed, or use another reward"
+            f"on these {len(margin)} pairs larger margins do not go with what people prefer, so "
+            "no probability above 1/2 fits; give more pairs, look for answers that are reversed, "
+            "or use another reward"
         )
 
 

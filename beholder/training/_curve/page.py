@@ -93,9 +93,10 @@ def drawing(found: Curve, aspect: str) -> Markup:
     ]
     if not middle:
         return Markup()
-    spread = [fmean((a.high - a.low) / 2 for _, a in group) for group in groups.values()]
+    spread = [fmean(a.high - a.value for _, a in group) for group in groups.values()]
+    below = [fmean(a.value - a.low for _, a in group) for group in groups.values()]
     lines = [
-        Series(name="measured", points=middle, spread=spread, marked=True),
+        Series(name="measured", points=middle, spread=spread, below=below, marked=True),
         *(_ahead(found, middle[-1]) if aspect == "all" else ()),
     ]
     guide = Guide(found.outlook.size, "twice the data") if len(lines) > 1 else None
@@ -105,13 +106,19 @@ def drawing(found: Curve, aspect: str) -> Markup:
 
 
 def _ahead(found: Curve, last: tuple[float, float]) -> Iterator[Series]:
-    """A line to what twice the data would give, with half its interval as band."""
+    """A line to what twice the data would give, with its interval as band."""
     outlook = found.outlook
     if outlook.value is None or outlook.low is None or outlook.high is None:
         return
     points = [last, (outlook.size, outlook.value)]
-    spread = [0.0, (outlook.high - outlook.low) / 2]
-    yield Series(name="extrapolated", points=points, spread=spread, tone="tone-2", marked=True)
+    yield Series(
+        name="extrapolated",
+        points=points,
+        spread=[0.0, outlook.high - outlook.value],
+        below=[0.0, outlook.value - outlook.low],
+        tone="tone-2",
+        marked=True,
+    )
 
 
 def rows(found: Curve) -> Iterator[Mapping[str, object]]:

@@ -83,7 +83,7 @@ def test_the_divided_pair_keeps_the_surest_level_below_one() -> None:
     ("margin", "p", "why"),
     [
         ([0.0, 0.0], [1.0, 0.0], "scores both pictures of each of 2 pairs equally"),
-        ([1.0, 2.0], [0.5, 0.0], "no more than chance"),
+        ([1.0, 2.0], [0.5, 0.0], "no probability above 1/2 fits"),
     ],
 )
 def test_where_nothing_rises_the_error_says_why(

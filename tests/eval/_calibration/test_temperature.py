@@ -40,10 +40,10 @@ def test_which_picture_came_first_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("margin", "answers", "why"),
     [
-        ([1.0, 1.0], [1.0, 0.0], "no more than chance"),
-        ([1.0, 2.0], [0.0, 0.2], "no more than chance"),
-        ([0.0, 0.0], [1.0, 1.0], "no more than chance"),
-        ([], [], "no more than chance"),
+        ([1.0, 1.0], [1.0, 0.0], "no probability above 1/2 fits"),
+        ([1.0, 2.0], [0.0, 0.2], "no probability above 1/2 fits"),
+        ([0.0, 0.0], [1.0, 1.0], "no probability above 1/2 fits"),
+        ([], [], "no probability above 1/2 fits"),
         ([1.0, -2.0], [1.0, 0.0], "agrees with people on each of these 2 pairs"),
     ],
 )
