@@ -72,7 +72,7 @@ def frame(found: Curve) -> Page:
         figures_are=f"{_NAMES[found.measure]} of all aspects together",
         protocol={
             "Measure": _NAMES[found.measure],
-            "Held out": f"{best.judged:,} {found.unit} of {best.prompts:,} prompts, for all runs",
+            "Held out": f"{best.judged:,} answers on {best.prompts:,} prompts, for all runs",
             "Intervals": f"95 %, {found.draws:,} draws of prompts, seed {found.seed}",
         },
         sections={"curve": "Quality over data", "figures": "Exact figures"},
