@@ -128,7 +128,7 @@ def train(
     for folder in folders:
         _warn(folder)
     if not shares:
-        terminal.say(texts.trained_text(_summary(folders[-1])))
+        terminal.note(texts.trained_text(_summary(folders[-1])))
     terminal.say(str(folders[-1]))
 
 

@@ -18,6 +18,7 @@ from beholder.training.loop import Task, fit
 from beholder.training.losses import preference_kl
 from beholder.training.processes import Processes
 from beholder.training.reward import RewardTraining, train_reward
+from beholder.training.run import UNMOVED
 from beholder.types import Preference
 from tests.training import brightness
 
@@ -297,8 +298,9 @@ def test_each_fault_is_told_on_a_real_run(
     slow_fit = {"learning_rate": 1e-8, "steps": 60}
     (slow,) = warnings(tmp_path / "slow", pairs, judged, fit=slow_fit)
     assert "learning rate is too low" in slow
-    (other,) = warnings(tmp_path / "turned", pairs, turned(judged), fit={"steps": 80})
+    other, kept = warnings(tmp_path / "turned", pairs, turned(judged), fit={"steps": 80})
     assert "p_first of the pairs to judge by looks turned round" in other
+    assert kept == UNMOVED
     (ties,) = warnings(tmp_path / "ties", tied(pairs), judged, fit={"steps": 20})
     assert "100% of the training pairs are ties" in ties
 

@@ -95,8 +95,7 @@ def test_more_data_is_learned_from_judged_alike_and_done_once(
 
 def test_all_parts_take_the_steps_of_the_largest_ones_epochs(tmp_path: Path) -> None:
     pairs, others = preferences(tmp_path, prompts=8), preferences(tmp_path, prompts=4, seed=1)
-    given = config(tmp_path, reward="tiny", options={}, train="all", epochs=2.0)
-    given = replace(given, fit=replace(given.fit, steps=FitConfig().steps))
+    given = config(tmp_path, FitConfig().steps, reward="tiny", options={}, train="all", epochs=2.0)
     found = learning_curve(given, [0.25, 1], 2, judgements=pairs, evaluation=others, draws=20)
     assert sorted(point.judgements for point in found.points) == [6, 6, 24, 24]
     told = [

@@ -100,7 +100,8 @@ def test_kept_features_give_the_loss_of_features_computed_each_time(tmp_path: Pa
     losses = []
     for cache in (True, False):
         place = str(tmp_path / str(cache))
-        given = config(tmp_path, run=place, cache_features=cache, feature_dtype="fp32")
+        kept_as: dict[str, Any] = {"feature_dtype": "fp32"} if cache else {}
+        given = config(tmp_path, run=place, cache_features=cache, **kept_as)
         run = train_reward(given, pairs)
         losses.append([row for row in read_journal(run / "metrics.jsonl") if "eval/loss" in row])
     for kept, computed in zip(*losses, strict=True):
@@ -239,7 +240,7 @@ def test_a_reward_that_was_taught_before_is_known_as_such(
 def test_epochs_come_to_steps_also_of_a_run_that_goes_on_with_more_processes(
     tmp_path: Path,
 ) -> None:
-    asked = config(tmp_path, epochs=2.0, fit={"accumulation": 2})
+    asked = config(tmp_path, epochs=2.0, fit={"accumulation": 2, "steps": FitConfig().steps})
     plan = fit_plan(asked, tmp_path, batches=20, processes=1)
     assert plan.steps == 2 * 20 / 2
     state = {"begun": {"processes": 2, "accumulation": 2}}
@@ -249,7 +250,7 @@ def test_epochs_come_to_steps_also_of_a_run_that_goes_on_with_more_processes(
 
 
 def test_epochs_that_end_within_the_warmup_are_refused(tmp_path: Path) -> None:
-    asked = config(tmp_path, epochs=1.0, fit={"warmup_steps": 6})
+    asked = config(tmp_path, epochs=1.0, fit={"warmup_steps": 6, "steps": FitConfig().steps})
     with pytest.raises(ConfigError, match=r"epochs=1 come to 5 steps, but fit.warmup_steps is 6"):
         fit_plan(asked, tmp_path, batches=5, processes=1)
     assert fit_plan(asked, tmp_path, batches=6, processes=1).steps == 6
@@ -267,7 +268,7 @@ def test_steps_that_end_within_the_warmup_are_told(
 
 def test_an_epoch_has_the_batches_that_the_stream_has(tmp_path: Path) -> None:
     """18 pairs come in batches of 4 as 4, 4, 4, 4 and 2."""
-    fit = {"warmup_steps": 0, "log_every_steps": 1}
+    fit = {"warmup_steps": 0, "log_every_steps": 1, "steps": FitConfig().steps}
     given = config(tmp_path, epochs=2.0, pairs_per_batch=4, held_out_share=0.0, fit=fit)
     run = train_reward(given, preferences(tmp_path, prompts=6))
     assert read(run / "summary.json")["steps"] == 10

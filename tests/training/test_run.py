@@ -112,6 +112,7 @@ def test_the_saved_reward_loads_and_the_summary_counts(tmp_path: Path) -> None:
         "pairs": {"training": 2, "held_out": 1},
         "dropped": {},
         "warnings": ["the loss stands still"],
+        "processes": 1,
         "sources": {"mine": 3},
     }
 
