@@ -30,10 +30,10 @@ from beholder.quickstart.annotators import NOTICE
 from beholder.quickstart.material import Part, Sizes, write_material
 from beholder.quickstart.towers import save_start
 from beholder.rewards._towers import Features
-from beholder.training.data import pictures_of
-from beholder.training.features import PictureFeatures, TextFeatures
-from beholder.training.freezing import tower_weights
-from beholder.training.loop import autocast
+from beholder.training.fit.loop import autocast
+from beholder.training.judged.data import pictures_of
+from beholder.training.towers.features import PictureFeatures, TextFeatures
+from beholder.training.towers.freezing import tower_weights
 from beholder.types import Preference
 
 Floats = npt.NDArray[np.float64]

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from beholder.rewards import Reward
 from beholder.rewards.mps import MPS
-from beholder.training.features import PictureFeatures, TextFeatures
-from beholder.training.freezing import tower_weights
-from beholder.training.loop import autocast
+from beholder.training.fit.loop import autocast
 from beholder.training.losses import preference_kl
-from beholder.training.scorers import FeatureScorer, PixelScorer, Scorer
+from beholder.training.towers.features import PictureFeatures, TextFeatures
+from beholder.training.towers.freezing import tower_weights
+from beholder.training.towers.scorers import FeatureScorer, PixelScorer, Scorer
 from benchmarks._training_models import Pairs, decoded, learn
 
 

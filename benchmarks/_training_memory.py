@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from beholder.training.run import RunConfig, trainee
-from beholder.training.scorers import PixelScorer
+from beholder.training.towers.scorers import PixelScorer
 from benchmarks._training_loops import Way, nodes
 from benchmarks._training_models import SIZES, apart, mps_options
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from beholder.rewards import load
 from beholder.rewards.mps import MPS, default_conditions
-from beholder.training.data import Batch, make_batch
+from beholder.training.judged.data import Batch, make_batch
 from beholder.types import Preference
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -116,7 +116,7 @@ def _painted(folder: Path, pixels: int, count: int) -> list[str]:
 
 def decoded(pairs: Pairs) -> dict[str, Tensor]:
     """The pictures by name (3, h, w)."""
-    from beholder.training.pictures import read_all
+    from beholder.training.towers.pictures import read_all
 
     names = list(pairs.batch.pictures)
     return dict(zip(names, read_all(names), strict=True))

@@ -50,11 +50,11 @@ from beholder.rewards._base import distinct
 from beholder.rewards._towers import Features
 from beholder.rewards._towers.timm_text import TimmTextTowers
 from beholder.rewards.mps import MPS
-from beholder.training.freezing import FeatureReward
-from beholder.training.learner import FitConfig
+from beholder.training.fit.learner import FitConfig
 from beholder.training.objectives import LossConfig
-from beholder.training.pictures import read_all
 from beholder.training.reward import RewardTraining, train_reward
+from beholder.training.towers.freezing import FeatureReward
+from beholder.training.towers.pictures import read_all
 from beholder.types import ASPECTS, Preference, Scores
 from benchmarks import _recipe_starts as starts
 from benchmarks._recipe_data import Judged, PerfectJudge, quickstart, scenes

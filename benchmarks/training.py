@@ -29,7 +29,7 @@ import torch
 from beholder.eval.cost import processor
 from beholder.rewards.head import Head
 from beholder.rewards.mps import MPS
-from beholder.training.scorers import PixelScorer
+from beholder.training.towers.scorers import PixelScorer
 from benchmarks._training_loops import (
     Way,
     compared,

@@ -28,7 +28,7 @@ from beholder.rewards import load
 from beholder.rewards.mps import MPS
 from beholder.rewards.scoring import read_inputs, score_table
 from beholder.tables import ScoreTable
-from beholder.training.learner import FitConfig
+from beholder.training.fit.learner import FitConfig
 from beholder.training.reward import RewardTraining, train_reward
 from beholder.types import ASPECTS
 

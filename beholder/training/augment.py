@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.words import word_spans
 
 _JOINT = re.compile(r"[-'’_/()]")  # noqa: RUF001  (the curly apostrophe is meant)

@@ -33,8 +33,8 @@ from beholder.training._distill.pairing import (
     spread,
     sureness,
 )
-from beholder.training.learner import require
-from beholder.training.prompts import split_by_prompt
+from beholder.training.fit.learner import require
+from beholder.training.judged.prompts import split_by_prompt
 from beholder.training.run_folder import write_json
 from beholder.types import Preference
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from beholder.errors import ConfigError, DataError
 from beholder.rewards.richhf import Prediction, RichHF
 from beholder.training.feedback_data import FeedbackBatch, FeedbackStream, HeldOut
-from beholder.training.loop import Sums, Task
+from beholder.training.fit.loop import Sums, Task
 from beholder.training.richhf_loss import (
     RichHFLoss,
     correlation,
@@ -28,7 +28,7 @@ from beholder.training.richhf_loss import (
     weighted_sum,
     word_loss,
 )
-from beholder.training.scorers import one_ahead
+from beholder.training.towers.scorers import one_ahead
 from beholder.types import MAPS, RATED, WordLabel
 
 _LOG = logging.getLogger(__name__)

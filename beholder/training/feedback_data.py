@@ -13,10 +13,10 @@ from torch import Tensor
 
 from beholder.errors import DataError
 from beholder.training.augment import Augmentation, draw, moved
-from beholder.training.data import Sides, counts
-from beholder.training.epochs import Epochs
 from beholder.training.feedback_store import Example, FeedbackStore
-from beholder.training.prompts import split_by_prompt
+from beholder.training.judged.data import Sides, counts
+from beholder.training.judged.epochs import Epochs
+from beholder.training.judged.prompts import split_by_prompt
 from beholder.types import MAPS, RATED
 
 

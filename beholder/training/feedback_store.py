@@ -25,9 +25,9 @@ from beholder.errors import DataError, ImageError
 from beholder.images import read_images
 from beholder.rewards import Reward
 from beholder.rewards._base import prompt_fault
-from beholder.training.checkpoints import write_text
-from beholder.training.data import Dropped
-from beholder.training.pictures import CHUNK
+from beholder.training.fit.checkpoints import write_text
+from beholder.training.judged.data import Dropped
+from beholder.training.towers.pictures import CHUNK
 from beholder.types import MAPS, RATED, Feedback
 from beholder.words import word_spans
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from beholder.errors import ConfigError
 from beholder.training._guidance.candidates import scored
 from beholder.training._tuning.signal import Signal
+from beholder.training.fit.learner import require
 from beholder.training.guidance import (
     Candidates,
     Guidance,
@@ -23,7 +24,6 @@ from beholder.training.guidance import (
     guided,
     optimise_noise,
 )
-from beholder.training.learner import require
 from beholder.training.pipeline import Driver, Sampling
 from beholder.training.run_folder import claim
 

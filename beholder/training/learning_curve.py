@@ -26,9 +26,9 @@ from beholder.rewards import load
 from beholder.training._curve.extrapolation import Outlook, extrapolate
 from beholder.training._curve.judging import ACCURACY, Standing, group_of, stand
 from beholder.training._curve.page import write_curve_page
-from beholder.training.processes import Processes
-from beholder.training.prompts import folded, split_by
-from beholder.training.rated import Rated, read_rated
+from beholder.training.fit.processes import Processes
+from beholder.training.judged.prompts import folded, split_by
+from beholder.training.judged.rated import Rated, read_rated
 from beholder.training.reward import (
     RewardTraining,
     aspect_weights,

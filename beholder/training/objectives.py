@@ -15,7 +15,7 @@ from beholder.rewards import Reward
 from beholder.rewards._precision import at_least_float32
 from beholder.rewards._towers import Towers
 from beholder.rewards._towers._base import Embeddings
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.training.losses import (
     aspect_score,
     contrastive_kl,
@@ -28,7 +28,7 @@ from beholder.training.losses import (
     rating_error,
     total_weight,
 )
-from beholder.training.scorers import EmbeddingReward
+from beholder.training.towers.scorers import EmbeddingReward
 from beholder.types import Edges, Rankings, Scores, Targets
 
 LossName = Literal[

@@ -13,21 +13,18 @@ from beholder.annotation.records.dataset import read_preferences
 from beholder.errors import ConfigError
 from beholder.rewards import Reward
 from beholder.rewards._model_card_origin import NEW_WEIGHTS
-from beholder.training.feature_parts import Stored
-from beholder.training.features import PictureFeatures, TextFeatures
-from beholder.training.freezing import FeatureReward
-from beholder.training.learner import FitConfig, require
-from beholder.training.lessons import Lessons, Plan
-from beholder.training.loop import autocast, chosen_precision, fit
-from beholder.training.mixing import Balance, Source, check_sources
+from beholder.training.fit.learner import FitConfig, require
+from beholder.training.fit.loop import autocast, chosen_precision, fit
+from beholder.training.fit.processes import Processes
+from beholder.training.fit.resuming import going_on
+from beholder.training.judged.lessons import Lessons, Plan
+from beholder.training.judged.mixing import Balance, Source, check_sources
+from beholder.training.judged.preference import Mix, PairLessons
+from beholder.training.judged.prompts import PromptWeights
+from beholder.training.judged.rated import Rated, read_rated
+from beholder.training.judged.rating import RatingLessons
+from beholder.training.judged.splits import Leaks
 from beholder.training.objectives import LossConfig, build_objective
-from beholder.training.pictures import Survey, unreadable
-from beholder.training.preference import Mix, PairLessons
-from beholder.training.processes import Processes
-from beholder.training.prompts import PromptWeights
-from beholder.training.rated import Rated, read_rated
-from beholder.training.rating import RatingLessons
-from beholder.training.resuming import going_on
 from beholder.training.run import (
     RunConfig,
     note_inputs,
@@ -38,8 +35,11 @@ from beholder.training.run import (
     trainee,
 )
 from beholder.training.run_folder import suggestion
-from beholder.training.scorers import FeatureScorer, PixelScorer, Scorer
-from beholder.training.splits import Leaks
+from beholder.training.towers.feature_parts import Stored
+from beholder.training.towers.features import PictureFeatures, TextFeatures
+from beholder.training.towers.freezing import FeatureReward
+from beholder.training.towers.pictures import Survey, unreadable
+from beholder.training.towers.scorers import FeatureScorer, PixelScorer, Scorer
 from beholder.types import Preference
 
 _LOG = logging.getLogger(__name__)

@@ -13,14 +13,13 @@ from beholder.errors import ConfigError
 from beholder.rewards import Reward
 from beholder.rewards.richhf import RichHF
 from beholder.training.augment import Augmentation
-from beholder.training.checkpoints import sha256
 from beholder.training.feedback import calibrate_words, feedback_task
 from beholder.training.feedback_data import FeedbackStream, HeldOut, divide_feedback
 from beholder.training.feedback_store import FeedbackStore, prepare
-from beholder.training.freezing import Trains
-from beholder.training.learner import require
-from beholder.training.loop import fit
-from beholder.training.processes import Processes
+from beholder.training.fit.checkpoints import sha256
+from beholder.training.fit.learner import require
+from beholder.training.fit.loop import fit
+from beholder.training.fit.processes import Processes
 from beholder.training.richhf_loss import RichHFLoss
 from beholder.training.run import (
     RunConfig,
@@ -31,6 +30,7 @@ from beholder.training.run import (
     tell_dropped,
     trainee,
 )
+from beholder.training.towers.freezing import Trains
 from beholder.types import Feedback
 
 Given = Sequence[Feedback] | Path

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.training.losses import binary_entropy
 
 Pixelwise = Literal["mse", "kl"]

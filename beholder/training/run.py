@@ -13,10 +13,21 @@ import torch
 
 from beholder.errors import ConfigError
 from beholder.rewards import Reward, load
-from beholder.training.checkpointing import checkpoint_towers, plain_blocks
-from beholder.training.data import Dropped, Sides, counts
-from beholder.training.features import weights_hash
-from beholder.training.freezing import (
+from beholder.training.fit.learner import FitConfig, RateOf, one_rate, require
+from beholder.training.fit.loop import Progress
+from beholder.training.fit.processes import Processes
+from beholder.training.judged.data import Dropped, Sides, counts
+from beholder.training.judged.prompts import Judged
+from beholder.training.run_folder import (
+    claim,
+    sole_user,
+    unclaimed_on_failure,
+    write_json,
+    write_versions,
+)
+from beholder.training.towers.checkpointing import checkpoint_towers, plain_blocks
+from beholder.training.towers.features import weights_hash
+from beholder.training.towers.freezing import (
     Blocks,
     LowRank,
     TowerName,
@@ -27,17 +38,6 @@ from beholder.training.freezing import (
     summary,
     tower_depths,
     tower_weights,
-)
-from beholder.training.learner import FitConfig, RateOf, one_rate, require
-from beholder.training.loop import Progress
-from beholder.training.processes import Processes
-from beholder.training.prompts import Judged
-from beholder.training.run_folder import (
-    claim,
-    sole_user,
-    unclaimed_on_failure,
-    write_json,
-    write_versions,
 )
 
 _LOG = logging.getLogger(__name__)

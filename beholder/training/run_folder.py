@@ -14,7 +14,7 @@ from pathlib import Path
 
 import beholder
 from beholder.errors import ConfigError
-from beholder.training.checkpoints import write_text
+from beholder.training.fit.checkpoints import write_text
 
 _LOCK = ".lock"
 _CLAIMS = {"config.yaml", "inputs.yaml", "versions.json", "prompts.json"}  # what a run was asked

@@ -31,10 +31,10 @@ from beholder.training._tuning.validation import (
 )
 from beholder.training.algorithms import algorithm_class
 from beholder.training.algorithms._base import Algorithm, Studio, TuneConfig
-from beholder.training.loop import Logs, Progress, Sums, Task, fit
+from beholder.training.fit.loop import Logs, Progress, Sums, Task, fit
+from beholder.training.fit.processes import Processes
+from beholder.training.fit.resuming import going_on
 from beholder.training.pipeline import Driver
-from beholder.training.processes import Processes
-from beholder.training.resuming import going_on
 from beholder.training.run import own_folder
 from beholder.training.run_folder import claim, write_json, write_versions
 

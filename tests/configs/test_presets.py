@@ -11,9 +11,9 @@ import torch
 import beholder
 from beholder.configs._load import load_config, presets
 from beholder.errors import ConfigError
-from beholder.training.freezing import TowerName
-from beholder.training.rated import Rated
+from beholder.training.judged.rated import Rated
 from beholder.training.reward import RewardTraining, aspect_weights, train_reward
+from beholder.training.towers.freezing import TowerName
 from beholder.types import ASPECTS
 from tests.rewards import tiny_towers
 from tests.rewards._blip.small import HEAD, SIZES, VOCABULARY

@@ -10,7 +10,7 @@ from beholder.quickstart.degrade import CHECKPOINTS
 from beholder.quickstart.material import Sizes
 from beholder.quickstart.run import run_quickstart
 from beholder.tables import ScoreTable
-from beholder.training.learner import FitConfig
+from beholder.training.fit.learner import FitConfig
 from beholder.types import ASPECTS
 
 SIZES = Sizes(train_prompts=13, test_prompts=6, borrowed=1)

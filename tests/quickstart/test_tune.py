@@ -10,7 +10,7 @@ from beholder.quickstart.painter import Painting
 from beholder.quickstart.run import run_quickstart
 from beholder.quickstart.tune import TuneSizes, compared, tune_quickstart
 from beholder.training.algorithms._base import TuneFit
-from beholder.training.learner import FitConfig
+from beholder.training.fit.learner import FitConfig
 
 
 def test_wins_are_counted_with_ties_as_halves() -> None:

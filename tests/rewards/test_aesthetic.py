@@ -14,7 +14,7 @@ from beholder._published.weights import Published, read_state
 from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.rewards import aesthetic
 from beholder.rewards.aesthetic import PUBLISHED, Aesthetic, own_name, recognises
-from beholder.training.freezing import tower_weights
+from beholder.training.towers.freezing import tower_weights
 from tests.rewards.contract import check_reward, smooth_pictures
 from tests.rewards.tinies.aesthetic import LAYERS, VIT, config, published_state, tiny
 

@@ -9,7 +9,7 @@ from beholder.rewards._cosine import CosineReward
 from beholder.rewards._towers import Features, build_towers
 from beholder.rewards._towers.clip import CLIP_H
 from beholder.rewards.pickscore import PickScore
-from beholder.training.freezing import tower_weights
+from beholder.training.towers.freezing import tower_weights
 from tests.rewards import tiny_towers
 from tests.rewards.tinies.clipscore import tiny
 from tests.rewards.tinies.siglip import CONFIG as SIGLIP

@@ -12,7 +12,7 @@ from beholder.errors import ConfigError
 from beholder.rewards import head
 from beholder.rewards._towers import Features, Towers, build_towers
 from beholder.rewards.head import LEAST_DEVIATION, Head
-from beholder.training.freezing import tower_weights
+from beholder.training.towers.freezing import tower_weights
 from tests.rewards.contract import check_reward
 from tests.rewards.tinies.head import ASPECTS, tiny
 from tests.rewards.tiny_towers import CLIP, OPEN_CLIP, timm_text

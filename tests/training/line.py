@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from beholder.training.learner import FitConfig
-from beholder.training.loop import Progress, Task, fit
-from beholder.training.processes import Processes
+from beholder.training.fit.learner import FitConfig
+from beholder.training.fit.loop import Progress, Task, fit
+from beholder.training.fit.processes import Processes
 
 TRUTH = torch.tensor([[1.0, -2.0, 0.5]])
 

@@ -17,7 +17,7 @@ from beholder.eval.table_scores import TableScores
 from beholder.images import read_image
 from beholder.tables import ScoreTable
 from beholder.training.distill import Labelling, distill, fidelity, write_distilled
-from beholder.training.learner import FitConfig
+from beholder.training.fit.learner import FitConfig
 from beholder.training.reward import RewardTraining, train_reward
 from beholder.types import Preference, Scores
 from tests.training.brightness import FIT, MPS_OPTIONS, pictures, preferences

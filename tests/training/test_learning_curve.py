@@ -8,11 +8,11 @@ import pytest
 import beholder
 from beholder.errors import ConfigError
 from beholder.training import learning_curve as module
-from beholder.training.learner import FitConfig
+from beholder.training.fit.learner import FitConfig
+from beholder.training.judged.mixing import Source
+from beholder.training.judged.rated import Rated
 from beholder.training.learning_curve import learning_curve, part
-from beholder.training.mixing import Source
 from beholder.training.objectives import LossConfig
-from beholder.training.rated import Rated
 from beholder.training.reward import RewardTraining
 from beholder.types import Preference
 from tests.training.brightness import FIT, MPS_OPTIONS, pictures, preferences

@@ -11,9 +11,9 @@ import beholder
 from beholder.annotation.records.dataset import write_preferences
 from beholder.errors import ConfigError, DataError
 from beholder.rewards import Reward
-from beholder.training.checkpoints import Checkpoint, write_checkpoint
-from beholder.training.journal import read_journal
-from beholder.training.learner import FitConfig
+from beholder.training.fit.checkpoints import Checkpoint, write_checkpoint
+from beholder.training.fit.journal import read_journal
+from beholder.training.fit.learner import FitConfig
 from beholder.training.reward import (
     RewardTraining,
     aspect_weights,

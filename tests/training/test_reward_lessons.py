@@ -18,14 +18,14 @@ from beholder.annotation.records.dataset import write_preferences
 from beholder.configs._load import load_config
 from beholder.errors import ConfigError, DataError
 from beholder.rewards import Reward, load
-from beholder.training.data import make_batch
-from beholder.training.journal import read_journal
-from beholder.training.learner import FitConfig
-from beholder.training.mixing import Source
+from beholder.training.fit.journal import read_journal
+from beholder.training.fit.learner import FitConfig
+from beholder.training.judged.data import make_batch
+from beholder.training.judged.mixing import Source
+from beholder.training.judged.preference import learned
 from beholder.training.objectives import LossConfig, build_objective
-from beholder.training.preference import learned
 from beholder.training.reward import RewardTraining, train_reward
-from beholder.training.scorers import PixelScorer
+from beholder.training.towers.scorers import PixelScorer
 from beholder.types import Preference
 from tests.rewards import tiny_towers
 from tests.training.brightness import FIT, pictures, preferences, tiny_mps

@@ -13,8 +13,8 @@ from beholder.annotation.joining.feedback import write_feedback
 from beholder.errors import ConfigError, DataError
 from beholder.rewards.richhf import RichHF
 from beholder.training.augment import Augmentation
-from beholder.training.journal import read_journal
-from beholder.training.learner import FitConfig
+from beholder.training.fit.journal import read_journal
+from beholder.training.fit.learner import FitConfig
 from beholder.training.richhf import RichHFTraining, train_richhf
 from beholder.training.richhf_loss import RichHFLoss
 from beholder.types import RATED, Feedback

@@ -8,11 +8,10 @@ import torch
 
 import beholder
 from beholder.errors import ConfigError
-from beholder.training.data import Dropped, Sides
-from beholder.training.freezing import Trains
-from beholder.training.learner import FitConfig, one_rate
-from beholder.training.loop import Progress
-from beholder.training.processes import Processes
+from beholder.training.fit.learner import FitConfig, one_rate
+from beholder.training.fit.loop import Progress
+from beholder.training.fit.processes import Processes
+from beholder.training.judged.data import Dropped, Sides
 from beholder.training.run import (
     UNMOVED,
     RunConfig,
@@ -23,6 +22,7 @@ from beholder.training.run import (
     tell_dropped,
     trainee,
 )
+from beholder.training.towers.freezing import Trains
 from beholder.types import Preference
 from tests.rewards import tiny_towers
 from tests.training.spots import TINY

@@ -23,8 +23,8 @@ from beholder.training._tuning.pretraining import Pretraining
 from beholder.training.algorithms._base import TuneConfig, TuneFit
 from beholder.training.algorithms.nft import NftConfig
 from beholder.training.algorithms.refl import ReflConfig
-from beholder.training.checkpoints import read_newest
-from beholder.training.journal import read_journal
+from beholder.training.fit.checkpoints import read_newest
+from beholder.training.fit.journal import read_journal
 from beholder.training.pipeline import Driver, Lora, Sampling
 from beholder.training.tune import Given, tune
 from beholder.types import Scores

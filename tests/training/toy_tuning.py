@@ -12,9 +12,9 @@ from beholder.training._tuning.signal import Signal
 from beholder.training._tuning.start import Start
 from beholder.training.algorithms import algorithm_class
 from beholder.training.algorithms._base import Studio, TuneConfig, TuneFit
-from beholder.training.loop import Task, fit
+from beholder.training.fit.loop import Task, fit
+from beholder.training.fit.processes import Processes
 from beholder.training.pipeline import Driver, Lora
-from beholder.training.processes import Processes
 from tests.training.toy import (
     PROMPTS,
     SAMPLING,

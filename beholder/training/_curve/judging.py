@@ -15,8 +15,8 @@ from jaxtyping import Float64
 from beholder.eval._features import Array
 from beholder.eval.correlation import mean_ranks
 from beholder.eval.preference import PictureScorer, pair_credit
+from beholder.training.judged.rated import Rated
 from beholder.training.losses import aspect_score
-from beholder.training.rated import Rated
 from beholder.types import Preference, Scores
 
 Floats = npt.NDArray[np.float64]

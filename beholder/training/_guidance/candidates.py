@@ -12,7 +12,7 @@ from torch import Tensor
 
 from beholder.errors import DataError
 from beholder.training._tuning.signal import Signal
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 
 SEED_STRIDE = 1_000_000
 """Between the seeds of a prompt's candidates."""

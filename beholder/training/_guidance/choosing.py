@@ -13,7 +13,7 @@ from beholder.training._guidance.candidates import Candidate, Candidates, Choice
 from beholder.training._guidance.metering import Progress, metered
 from beholder.training._guidance.resuming import can_resume, resumed
 from beholder.training._tuning.signal import Signal
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.training.pipeline import Driver, Sampling, Step
 
 

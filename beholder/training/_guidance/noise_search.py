@@ -22,7 +22,7 @@ from beholder.training._guidance.gradients import (
 )
 from beholder.training._guidance.metering import Progress, metered
 from beholder.training._tuning.signal import Signal
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.training.pipeline import Driver, Sampling
 
 _MOMENTUM = 0.9

@@ -13,7 +13,7 @@ from beholder.training._guidance.agreement import PreviewAgreement, step_agreeme
 from beholder.training._guidance.candidates import Candidate, Candidates, scored
 from beholder.training._guidance.metering import Progress, metered
 from beholder.training._tuning.signal import Signal
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.training.pipeline import Driver, Sampling, Step
 
 _STEPS = 8

@@ -18,7 +18,7 @@ from beholder.rewards import Reward
 from beholder.training._guidance.metering import Progress, metered
 from beholder.training._pipeline.inpainting import Inpainter
 from beholder.training._pipeline.sampling import call_arguments
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.training.pipeline import Driver, Sampling
 from beholder.types import Scores
 

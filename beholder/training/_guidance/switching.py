@@ -14,7 +14,7 @@ from torch import Tensor
 from beholder.errors import ConfigError
 from beholder.training._guidance.metering import Progress, metered
 from beholder.training._pipeline.taps import steps_watched
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 from beholder.training.pipeline import Driver, Sampling
 
 

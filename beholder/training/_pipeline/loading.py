@@ -14,7 +14,7 @@ from beholder.rewards._precision import DTYPES
 from beholder.training._pipeline.probe import denoiser_name
 from beholder.training._pipeline.quiet import quiet
 from beholder.training._pipeline.tiny import tiny_pipeline
-from beholder.training.loop import chosen_precision
+from beholder.training.fit.loop import chosen_precision
 from beholder.training.pipeline import Driver
 
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from beholder.errors import BeholderError, ConfigError
 from beholder.training._pipeline.quiet import quiet
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 
 ADAPTER, _CHECK = "default", "reloaded"
 _FILE = "pytorch_lora_weights.safetensors"

@@ -11,7 +11,7 @@ from typing import Any
 
 from beholder.errors import ConfigError
 from beholder.training._pipeline.quirks import Quirk
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 
 _SET_HERE = {
     "prompt": "the prompts",

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from beholder.errors import DataError
 from beholder.training._tuning.pairs_latents import LatentStore, write_latents
-from beholder.training.checkpoints import write_text
-from beholder.training.data import Dropped, counts, pictures_of, usable
-from beholder.training.epochs import Epochs
+from beholder.training.fit.checkpoints import write_text
+from beholder.training.judged.data import Dropped, counts, pictures_of, usable
+from beholder.training.judged.epochs import Epochs
 from beholder.training.pipeline import Driver, Sampling
 from beholder.training.run import tell_dropped
 from beholder.types import Preference

@@ -15,9 +15,9 @@ from torch import Tensor
 from beholder.errors import ImageError
 from beholder.images import read_images
 from beholder.rewards._preprocess import resize
-from beholder.training.checkpoints import write_text
-from beholder.training.pictures import Survey, share_of_chunks
+from beholder.training.fit.checkpoints import write_text
 from beholder.training.pipeline import Driver, Sampling
+from beholder.training.towers.pictures import Survey, share_of_chunks
 
 _LATENTS, _KIND = "latents.bin", "latents.json"
 _TOGETHER = 8  # pictures that are encoded in one pass

@@ -16,7 +16,7 @@ from beholder.errors import BeholderError
 from beholder.training._tuning.calibration import decided
 from beholder.training._tuning.pairs import Pairs, Rule
 from beholder.training._tuning.signal import Signal, score_logs
-from beholder.training.loop import Logs
+from beholder.training.fit.loop import Logs
 from beholder.training.pipeline import Driver, Sampled, Sampling
 
 _PATIENCE = 20  # batches without any pair before the run is given up

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from beholder.errors import DataError
 from beholder.training._tuning.clean import Clean, base_samples, from_pictures
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
+from beholder.training.fit.processes import Processes
 from beholder.training.pipeline import Driver, Sampling
 from beholder.training.preference_losses import denoising_errors
-from beholder.training.processes import Processes
 
 _LOG = logging.getLogger(__name__)
 _FILE = "pretraining.safetensors"

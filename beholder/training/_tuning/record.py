@@ -16,7 +16,7 @@ from typing import Any
 
 from beholder._page.curves import Point
 from beholder.errors import ConfigError
-from beholder.training.journal import read_journal
+from beholder.training.fit.journal import read_journal
 
 REWARD, HELD_OUT, GAP = "eval/reward", "eval/held_out", "eval/gap"
 DENOISING = "eval/denoising"

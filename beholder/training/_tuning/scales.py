@@ -10,8 +10,8 @@ from pathlib import Path
 from beholder.rewards import Reward
 from beholder.rewards.ensemble import uncalibrated
 from beholder.training._tuning.validation import Validation
-from beholder.training.checkpoints import write_text
-from beholder.training.processes import Processes
+from beholder.training.fit.checkpoints import write_text
+from beholder.training.fit.processes import Processes
 
 _LOG = logging.getLogger(__name__)
 _FILE = "scales.json"

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from beholder.training.checkpoints import write_text
+from beholder.training.fit.checkpoints import write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

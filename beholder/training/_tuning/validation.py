@@ -16,10 +16,10 @@ from beholder.training._tuning.pretraining import Denoising
 from beholder.training._tuning.samples import write_samples
 from beholder.training._tuning.signal import Signal
 from beholder.training._tuning.start import Start
-from beholder.training.learner import FitConfig
-from beholder.training.loop import Sums
+from beholder.training.fit.learner import FitConfig
+from beholder.training.fit.loop import Sums
+from beholder.training.fit.processes import Processes
 from beholder.training.pipeline import Driver, Sampling
-from beholder.training.processes import Processes
 
 _LEAST_STD = 1e-8
 _FILE = "start.json"

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from beholder.rewards._preprocess import straight_through
 from beholder.training.augment import is_sided
-from beholder.training.learner import require
+from beholder.training.fit.learner import require
 
 BEST_QUALITY = 95
 """The highest quality of JPEG views; above it files grow, and pictures change no more."""

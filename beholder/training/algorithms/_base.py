@@ -15,9 +15,9 @@ from beholder.training._tuning.pretraining import Denoising, Pretraining
 from beholder.training._tuning.signal import Signal
 from beholder.training._tuning.start import Start
 from beholder.training._tuning.views import Views
-from beholder.training.epochs import Epochs
-from beholder.training.learner import FitConfig, Schedule, require
-from beholder.training.loop import Logs
+from beholder.training.fit.learner import FitConfig, Schedule, require
+from beholder.training.fit.loop import Logs
+from beholder.training.judged.epochs import Epochs
 from beholder.training.pipeline import Driver, Lora, Sampling, Trained
 
 

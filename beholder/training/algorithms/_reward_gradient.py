@@ -14,7 +14,7 @@ from typing_extensions import override
 from beholder.training._tuning.kl import mean_distance, output_kl
 from beholder.training._tuning.signal import score_logs
 from beholder.training.algorithms._base import Algorithm, Config, PromptBatch, generator_of
-from beholder.training.loop import Logs
+from beholder.training.fit.loop import Logs
 
 
 class RewardGradient(Algorithm[Config]):

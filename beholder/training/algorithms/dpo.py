@@ -34,8 +34,8 @@ from beholder.training._tuning.pairs import JudgedPairs, Pairs, Rule, in_turn, p
 from beholder.training._tuning.pairs_online import SampledPairs
 from beholder.training._tuning.signal import Signal
 from beholder.training.algorithms._base import Algorithm, Studio, TuneConfig, generator_of
-from beholder.training.learner import require
-from beholder.training.loop import Logs
+from beholder.training.fit.learner import require
+from beholder.training.fit.loop import Logs
 from beholder.training.preference_losses import (
     denoising_errors,
     dpo_loss,

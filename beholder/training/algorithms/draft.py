@@ -24,8 +24,8 @@ from typing_extensions import override
 from beholder.errors import ConfigError
 from beholder.training.algorithms._base import PromptBatch, Studio, TuneConfig
 from beholder.training.algorithms._reward_gradient import RewardGradient
-from beholder.training.learner import require
-from beholder.training.loop import Logs
+from beholder.training.fit.learner import require
+from beholder.training.fit.loop import Logs
 from beholder.training.pipeline import Step
 from beholder.training.tuning_losses import draft_loss
 

@@ -31,8 +31,8 @@ from beholder.training.algorithms._base import (
     TuneConfig,
     generator_of,
 )
-from beholder.training.learner import require
-from beholder.training.loop import Logs
+from beholder.training.fit.learner import require
+from beholder.training.fit.loop import Logs
 from beholder.training.pipeline import swapped
 from beholder.training.preference_losses import nft_loss, optimality
 from beholder.training.tuning_losses import output_distance

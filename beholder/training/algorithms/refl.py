@@ -23,8 +23,8 @@ from typing_extensions import override
 
 from beholder.training.algorithms._base import PromptBatch, Studio, TuneConfig
 from beholder.training.algorithms._reward_gradient import RewardGradient
-from beholder.training.learner import require
-from beholder.training.loop import Logs
+from beholder.training.fit.learner import require
+from beholder.training.fit.loop import Logs
 from beholder.training.tuning_losses import refl_loss, saturated
 
 

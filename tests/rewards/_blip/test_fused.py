@@ -14,7 +14,7 @@ from beholder._published.weights import Published
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._blip import fused
 from beholder.rewards._blip.fused import is_fused, own_name
-from beholder.training.freezing import tower_weights
+from beholder.training.towers.freezing import tower_weights
 from tests.rewards._blip.small import HEAD, SIZES, VOCABULARY
 
 REPOS = {"imagereward": "imagereward", "cyclereward": "cyclereward-combo"}

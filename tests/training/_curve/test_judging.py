@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from beholder.eval.preference import evaluate
 from beholder.training._curve.judging import group_of, stand
-from beholder.training.rated import Rated
+from beholder.training.judged.rated import Rated
 from beholder.types import Preference, Scores
 
 VALUES = {"a": 3.0, "b": 2.0, "c": 1.0, "broken": float("nan"), "odd": float("nan")}

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from beholder.errors import ConfigError, DataError
 from beholder.training._tuning.pretraining import Denoising, Pretraining, denoising_of
+from beholder.training.fit.processes import Processes
 from beholder.training.pipeline import Driver, Lora
-from beholder.training.processes import Processes
 from tests.training._tuning.test_clean import PROMPTS, SAMPLING, pictures
 from tests.training.tiny_pipelines import tiny
 

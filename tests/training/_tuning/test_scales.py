@@ -6,7 +6,7 @@ import pytest
 import beholder
 from beholder.errors import DataError
 from beholder.training._tuning.scales import settle_scales
-from beholder.training.processes import Processes
+from beholder.training.fit.processes import Processes
 from tests.training._tuning.test_validation import driver, validation
 
 __all__ = ["driver"]

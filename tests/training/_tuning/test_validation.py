@@ -21,9 +21,9 @@ from beholder.training._tuning.validation import (
     moments,
     objective,
 )
-from beholder.training.learner import FitConfig
+from beholder.training.fit.learner import FitConfig
+from beholder.training.fit.processes import Processes
 from beholder.training.pipeline import Driver, Sampling
-from beholder.training.processes import Processes
 
 PROMPTS = ["a fox", "a cat", "a boat", "a star", "a tree"]
 ALONE = Processes(cpu=True)

@@ -18,7 +18,7 @@ from beholder.training._tuning.pairs import JudgedPairs
 from beholder.training._tuning.pretraining import Denoising, Pretraining
 from beholder.training.algorithms._base import PromptBatch, Studio
 from beholder.training.algorithms.dpo import Dpo, DpoConfig
-from beholder.training.loop import Logs
+from beholder.training.fit.loop import Logs
 from tests.calibrations import calibration
 from tests.training.algorithms.studios import gradients, judged, moved, studio
 from tests.training.pictures_on_disk import plain

@@ -12,10 +12,10 @@ from beholder.training._tuning.pairs_online import repeated, sample_groups
 from beholder.training._tuning.pretraining import Denoising, Pretraining
 from beholder.training.algorithms._base import PromptBatch, Studio, TuneFit
 from beholder.training.algorithms.nft import Nft, NftConfig
-from beholder.training.loop import Logs, Task, fit
+from beholder.training.fit.loop import Logs, Task, fit
+from beholder.training.fit.processes import Processes
 from beholder.training.pipeline import Sampling
 from beholder.training.preference_losses import optimality
-from beholder.training.processes import Processes
 from tests.training.algorithms.studios import gradients, moved, studio
 from tests.training.tiny_pipelines import tiny_sampling
 from tests.training.toy import SteppedRedness

@@ -1,0 +1,1 @@
+"""Towers: what of them learns, what frozen ones give, how a batch becomes scores."""
