@@ -125,10 +125,10 @@ def train(
         folders = [train_reward(load_config(config, given, RewardTraining))]
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes the first one talks
-    for folder in folders:
-        _warn(folder)
     if not shares:
         terminal.note(texts.trained_text(_summary(folders[-1])))
+    for folder in folders:
+        _warn(folder)
     terminal.say(str(folders[-1]))
 
 

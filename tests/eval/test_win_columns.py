@@ -144,7 +144,7 @@ def test_a_reward_or_file_that_is_not_there_is_named(table: ScoreTable, tmp_path
 @pytest.mark.parametrize(
     ("where", "why"),
     [
-        ("hps.win > 0.5", r"no hps\.win without a calibration of hps.*hps=calibration\.json"),
+        ("hps.win > 0.5", r"no hps\.win without a calibration of hps.*--calibration hps=FILE"),
         ("mine.style.win > 0.5", r"leaves style out: 12 answered pairs are too few"),
         ("mine.look.win > 0.5", r"leaves look out: the reward has no such score"),
         ("mine.wim > 0.5", r"no column named 'mine\.wim'; did you mean 'mine\.win'"),

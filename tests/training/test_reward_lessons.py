@@ -180,7 +180,7 @@ def test_in_batch_negatives_are_learned_by_a_reward_with_embeddings(tmp_path: Pa
     [
         ({"ratings": "r.csv"}, "loss.name is 'kl' and ratings is 'r.csv'"),
         ({"loss": LossConfig(name="regression")}, "loss.name is 'regression' and ratings is ''"),
-        ({"ratings": "r.csv", "preferences": "p"}, "preferences and ratings are given"),
+        ({"ratings": "r.csv", "preferences": "p"}, "preferences and ratings are set"),
         ({"mix": {"a": Source(preferences="p")}, "preferences": "p"}, "preferences and mix are"),
         ({"balance": "equal"}, "balance is 'equal'"),
     ],
