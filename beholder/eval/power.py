@@ -52,8 +52,8 @@ class Certainty:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needed:
-    """How many prompts tell two sides apart.
+class Gap:
+    """A paired difference of two sides.
 
     Attributes:
         first, second: checkpoints or rewards.
@@ -62,12 +62,6 @@ class Needed:
         low, high: its 95 % bootstrap interval over prompts.
         deviation: standard deviation of what a prompt adds to the difference.
         prompts: how many there are now.
-        power_now: the probability that so many prompts tell this difference from 0.
-        needed: prompts for the wanted power; None if no number does, or it cannot be known.
-        needed_low, needed_high: the same for the largest and the smallest difference in the
-            interval; None if that holds 0, for then it may take any number.
-        smallest: the smallest difference that the prompts of now tell with the wanted power.
-        words: the answer in a sentence.
     """
 
     first: str
@@ -78,6 +72,21 @@ class Needed:
     high: float
     deviation: float
     prompts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed(Gap):
+    """How many prompts tell two sides apart.
+
+    Attributes:
+        power_now: the probability that so many prompts tell this difference from 0.
+        needed: prompts for the wanted power; None if no number does, or it cannot be known.
+        needed_low, needed_high: the same for the largest and the smallest difference in the
+            interval; None if that holds 0, for then it may take any number.
+        smallest: the smallest difference that the prompts of now tell with the wanted power.
+        words: the answer in a sentence.
+    """
+
     power_now: float
     needed: int | None
     needed_low: int | None
@@ -196,20 +205,6 @@ def checkpoint_power(
         gap = _gap((names[i], names[j]), score, gaps[np.isfinite(gaps)], draws, seed)
         found.append(needed(gap, certainty))
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A paired difference; attributes as of `Needed`."""
-
-    first: str
-    second: str
-    of: str
-    difference: float
-    low: float
-    high: float
-    deviation: float
-    prompts: int
 
 
 def needed(gap: Gap, certainty: Certainty | None = None) -> Needed:

@@ -27,8 +27,9 @@ from beholder.training._curve.extrapolation import Outlook, extrapolate
 from beholder.training._curve.judging import ACCURACY, Standing, group_of, stand
 from beholder.training._curve.page import write_curve_page
 from beholder.training.fit.processes import Processes
-from beholder.training.judged.prompts import folded, split_by
+from beholder.training.judged.prompts import folded
 from beholder.training.judged.rated import Rated, read_rated
+from beholder.training.judged.splits import hold_out
 from beholder.training.reward import (
     RewardTraining,
     aspect_weights,
@@ -343,7 +344,12 @@ def _sides(
     if evaluation is not None:
         return given, evaluation
     items = cast("Sequence[Any]", given)
-    return split_by(items, group_of, config.held_out_share, config.fit.seed)
+    share, seed = config.held_out_share, config.fit.seed
+    return hold_out(items, group_of, _pictures_of, share, seed, config.leaks)
+
+
+def _pictures_of(judged: Preference | Rated) -> tuple[str, ...]:
+    return (judged.image,) if isinstance(judged, Rated) else (judged.first, judged.second)
 
 
 def _check(config: RewardTraining, fractions: Sequence[float], repeats: int) -> None:

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,14 @@ def test_a_mixture_has_no_curve(tmp_path: Path) -> None:
     mixed = config(tmp_path, mix={"one": Source(preferences="a")})
     with pytest.raises(ConfigError, match="mix names several"):
         learning_curve(mixed, [1])
+
+
+def test_prompts_that_share_a_picture_are_held_out_together(tmp_path: Path) -> None:
+    pairs = preferences(tmp_path, prompts=8)
+    first = {p.prompt: p.first for p in reversed(pairs)}
+    neighbour = dict(pairwise(first))  # each prompt shows a picture of the one beside it
+    cut = list(first)[::2]
+    tied = [replace(p, first=first[neighbour[p.prompt]]) if p.prompt in cut else p for p in pairs]
+    given = config(tmp_path, 2, reward="tiny", options={}, train="all", held_out_share=0.4)
+    found = learning_curve(given, [1], judgements=tied, draws=20)
+    assert found.points[0].prompts in {4, 6}

@@ -116,6 +116,8 @@ def _group(prompt: str, found: Mapping[str, tuple[str, list[float]]]) -> Group:
 def _check_judges(table: ScoreTable, judges: Sequence[str]) -> None:
     if not judges:
         raise ConfigError(f"no judge is named; the table holds {_listed(table.rewards)}")
+    if not table.rewards:
+        raise DataError(f"{table.folder} holds no scores; `beholder score` writes some")
     for judge in judges:
         if judge not in table.rewards:
             raise ConfigError(unknown("judge", judge, table.rewards))
