@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,8 +13,12 @@ from beholder import (
     _calibrate,
     _cost,
     _evaluate,
+    _filter,
     _measure,
     _pipelines,
+    _rank,
+    _report,
+    _score,
     _training,
 )
 from beholder import _rewards as reward_verbs
@@ -22,8 +26,6 @@ from beholder import _summaries as summaries
 from beholder import _terminal as terminal
 from beholder._annotate import app as annotate
 from beholder.errors import ConfigError
-
-Alpha = Literal["white", "black", "drop"]
 
 app = typer.Typer(
     name="beholder",
@@ -37,24 +39,11 @@ app = typer.Typer(
 app.add_typer(annotate, name="annotate")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
-Rewards = Annotated[
-    list[str],
-    typer.Option(
-        "--reward",
-        "-r",
-        help="A name, folder, hub repository or module:Class; NAME=... names its columns.",
-    ),
-]
 Settings = Annotated[
     list[str],
     typer.Option("--set", metavar="REWARD.OPTION=VALUE", help="An option of a reward."),
 ]
 Device = Annotated[str | None, typer.Option(help="Where the model runs, such as cuda or cpu.")]
-Dtype = Annotated[
-    str | None, typer.Option(help="fp32, bf16 or fp16; what the weights are loaded in if none.")
-]
-BatchSize = Annotated[int, typer.Option(min=1, help="Pictures in one pass of the model.")]
-Scores = Annotated[Path, typer.Argument(help="A folder that `beholder score` wrote.")]
 
 
 def main() -> None:
@@ -116,169 +105,6 @@ def quickstart(
 
 
 @app.command()
-def score(
-    pictures: Annotated[
-        str, typer.Argument(help="Folder, glob, picture, CSV/JSONL/parquet manifest or data set.")
-    ],
-    reward: Rewards,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the table.")],
-    prompts: Annotated[
-        Path | None,
-        typer.Option(help="A .txt with one prompt a line, or a manifest of file names."),
-    ] = None,
-    setting: Settings = [],  # noqa: B006  (typer reads it once)
-    batch_size: BatchSize = 32,
-    alpha: Annotated[Alpha, typer.Option(help="Behind transparent pixels.")] = "white",
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Score rows with an error again.")
-    ] = False,
-    device: Device = None,
-    dtype: Dtype = None,
-    json: Json = False,
-) -> None:
-    """Score pictures into a table that resumes: a row each, with scores or the reason why not.
-
-    Exit code 3 says that some rows have no score. The same command goes on after an interruption.
-
-    Example: beholder score out/ --prompts prompts.txt --reward mps --reward clipscore -o scores/
-    """
-    from beholder.rewards.scoring import read_inputs, score_table  # noqa: PLC0415
-
-    inputs = read_inputs(pictures, prompts)
-    models = terminal.named_rewards(reward, setting, device, dtype)
-    with terminal.progress(len(inputs), "pictures") as advance:
-        summary = score_table(
-            inputs,
-            models,
-            out,
-            batch_size=batch_size,
-            alpha=alpha,
-            retry_failed=retry_failed,
-            progress=advance,
-        )
-    if json:
-        terminal.emit(summary.as_dict())
-    else:
-        terminal.say(summaries.score_text(summary, out))
-    terminal.leave_if_missing(out, models, summary.failed)
-
-
-@app.command("filter")
-def filter_scores(
-    scores: Scores,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is kept and dropped.")],
-    where: Annotated[str, typer.Option(help='A rule, such as "mps.overall > 0.3".')] = "",
-    top: Annotated[
-        float | None, typer.Option(help="Keep the best: a share below 1, or a number of rows.")
-    ] = None,
-    column: Annotated[
-        str, typer.Option("--score", help="What ranks the top; the only reward's total if none.")
-    ] = "",
-    by: Annotated[str, typer.Option(help="A column whose values each have their own top.")] = "",
-    pictures: Annotated[
-        Literal["none", "link", "copy"], typer.Option(help="What to do with the kept pictures.")
-    ] = "none",
-    calibration: Annotated[
-        list[str],
-        typer.Option(
-            metavar="REWARD=FILE",
-            help="A calibration.json for the columns REWARD.win; the table's own if none.",
-        ),
-    ] = [],  # noqa: B006
-    json: Json = False,
-) -> None:
-    """Keep pictures by a rule; every dropped one with its reason. Needs no model.
-
-    Of a calibrated reward REWARD.win is the chance to win against its reference pictures.
-
-    Example: beholder filter scores/ --where "mps.detail > 0" --top 0.2 -o kept/
-
-    Example: beholder filter scores/ --where "mine.win > 0.7" -o kept/
-    """
-    from beholder.eval.filtering import Rule, default_score, filter_table  # noqa: PLC0415
-    from beholder.eval.win_columns import table_calibrations  # noqa: PLC0415
-    from beholder.tables import ScoreTable  # noqa: PLC0415
-
-    table = ScoreTable(scores)
-    ranked_by = column or (default_score(table) if top is not None else "")
-    rule = Rule(where=where, top=top, score=ranked_by, by=by)
-    given = dict(terminal.split_spec(each) for each in calibration)
-    known = table_calibrations(table, given)
-    summary = filter_table(table, rule, out, pictures=pictures, calibrations=known)
-    if json:
-        terminal.emit(summary.as_dict())
-    else:
-        terminal.say(summaries.filter_text(summary, out))
-
-
-@app.command()
-def rank(
-    scores: Scores,
-    by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "model",
-    column: Annotated[
-        str, typer.Option("--score", help="What is compared; the only reward's total if none.")
-    ] = "",
-    draws: Annotated[int, typer.Option(min=1, help="How often prompts are redrawn.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    json: Json = False,
-) -> None:
-    """Rank checkpoints: Bradley-Terry strength, win rate and mean, with paired 95 % intervals.
-
-    Example: beholder rank scores/ --by model --score mps.overall
-    """
-    from beholder.eval.filtering import default_score  # noqa: PLC0415
-    from beholder.eval.ranking import rank as compare  # noqa: PLC0415
-    from beholder.tables import ScoreTable  # noqa: PLC0415
-
-    table = ScoreTable(scores)
-    score = column or default_score(table)
-    result = compare(
-        table.arrays([by, "prompt", score]), score=score, by=by, draws=draws, seed=seed
-    )
-    if json:
-        terminal.emit(result.as_dict())
-    else:
-        terminal.say(summaries.ranking_text(result))
-
-
-@app.command()
-def report(
-    scores: Scores,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")],
-    reward: Annotated[
-        str, typer.Option("--reward", "-r", help="Whose columns; the only reward if none.")
-    ] = "",
-    judgements: Annotated[
-        Path | None, typer.Option(help="A folder of `beholder annotate import`.")
-    ] = None,
-    by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "",
-    aspect: Annotated[str, typer.Option(help="What decides best, worst and rank.")] = "total",
-    explain: Annotated[
-        str, typer.Option(help="MPS or RichHF to load; it explains the best and worst pictures.")
-    ] = "",
-    title: Annotated[str, typer.Option(help="The headline.")] = "",
-    device: Device = None,
-) -> None:
-    """One self-contained HTML file: accuracy, ranking, best, worst, disagreements, word masks.
-
-    Example: beholder report scores/ --judgements judgements/ --by model -o report.html
-    """
-    from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
-    from beholder.eval.filtering import default_score  # noqa: PLC0415
-    from beholder.eval.overview import Overview, overview  # noqa: PLC0415
-    from beholder.eval.report import write_report  # noqa: PLC0415
-    from beholder.tables import ScoreTable  # noqa: PLC0415
-
-    table = ScoreTable(scores)
-    name = reward or default_score(table).removesuffix(".total")
-    said = read_preferences(judgements) if judgements else ()
-    page = overview(table, name, Overview(judgements=said, by=by, aspect=aspect, title=title))
-    if explain:
-        page = terminal.with_explanations(page, explain, device)
-    terminal.say(str(write_report(page, out)))
-
-
-@app.command()
 def explain(
     picture: Annotated[Path, typer.Argument(help="A picture.")],
     prompt: Annotated[str, typer.Option(help="What it should show.")],
@@ -315,7 +141,20 @@ def explain(
         terminal.say(str(out))
 
 
-for verbs in (_training, _evaluate, _calibrate, reward_verbs, _pipelines, _measure, _cost):
+VERBS = (
+    _score,
+    _filter,
+    _rank,
+    _report,
+    _training,
+    _evaluate,
+    _calibrate,
+    reward_verbs,
+    _pipelines,
+    _measure,
+    _cost,
+)
+for verbs in VERBS:
     verbs.register(app)
 
 if __name__ == "__main__":
