@@ -76,13 +76,35 @@ class PackedPictures:
     count: int
 
     def __iter__(self) -> Iterator[Member]:
-        with _opened(self.path) as archive:
-            seen: Counter[str] = Counter()
-            beside = {e.name: e for e in archive.entries if _suffix(e.name) in _SIDECARS}
-            for entry in _pictures(archive):
-                seen[entry.name] += 1
-                repeat = f"#{seen[entry.name]}" if seen[entry.name] > 1 else ""
-                yield _member(archive, entry, entry.name + repeat, beside)
+        return packed_members(self.path)
+
+
+def packed_members(path: Path) -> Iterator[Member]:
+    """Each picture of a ZIP or tar archive, whose list of members is read once, at the first.
+
+    Raises DataError as `packed_pictures` does.
+    """
+    with _opened(path) as archive:
+        beside = {e.name: e for e in archive.entries if _suffix(e.name) in _SIDECARS}
+        for key, entry in _keyed(archive):
+            yield _member(archive, entry, key, beside)
+
+
+@contextmanager
+def packed_images(path: Path) -> Iterator[Callable[[str], ImageSource]]:
+    """What gives the picture of a key, or why it has none, from a ZIP or tar archive held open.
+
+    Raises DataError as `packed_pictures` does.
+    """
+    with _opened(path) as archive:
+        entries = dict(_keyed(archive))
+
+        def image(key: str) -> ImageSource:
+            if key not in entries:
+                return ImageError("missing", f"its archive {path} has no picture {key!r}")
+            return _image(archive, entries[key])
+
+        yield image
 
 
 def packed_pictures(path: Path) -> PackedPictures:
@@ -99,16 +121,21 @@ def expanded(pattern: str) -> list[Path]:
 
     Raises DataError if one of those that the braces name does not exist.
     """
-    choices = [_choices(part) for part in _BRACES.split(pattern)[1::2]]
-    between = _BRACES.split(pattern)[::2]
     found: list[Path] = []
-    for chosen in product(*choices):
-        name = "".join(a + b for a, b in zip(between, [*chosen, ""], strict=True))
+    for name in braces(pattern):
         paths = [Path(p) for p in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
         if not paths:
             raise DataError(f"there is no {name}, of {pattern}")
         found += paths
     return found
+
+
+def braces(pattern: str) -> Iterator[str]:
+    """The names that "{000..003}" and "{a,b}" of a pattern stand for, in their order."""
+    choices = [_choices(part) for part in _BRACES.split(pattern)[1::2]]
+    between = _BRACES.split(pattern)[::2]
+    for chosen in product(*choices):
+        yield "".join(a + b for a, b in zip(between, [*chosen, ""], strict=True))
 
 
 def _choices(braced: str) -> list[str]:
@@ -120,7 +147,7 @@ def _choices(braced: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A file in an archive; `at` is where it begins, None for a link."""
+    """A file in an archive; `at` is where it begins, None for a link, device or sparse file."""
 
     name: str
     size: int
@@ -192,7 +219,7 @@ def _tar_entries(path: Path, file: BinaryIO) -> list[_Entry]:
     file.seek(0)
     try:
         with tarfile.TarFile(fileobj=file) as members:
-            entries = [_tar_entry(info) for info in members if not (info.isdir() or info.isdev())]
+            entries = [_tar_entry(info) for info in members if not info.isdir()]
             end = members.offset
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{path} is damaged, cut off or no tar archive: {error}") from error
@@ -204,12 +231,15 @@ def _tar_entries(path: Path, file: BinaryIO) -> list[_Entry]:
 
 
 def _tar_entry(info: tarfile.TarInfo) -> _Entry:
-    return _Entry(_inside(info.name), info.size, info.offset_data if info.isreg() else None)
+    is_plain = info.isreg() and not info.issparse()
+    return _Entry(_inside(info.name), info.size, info.offset_data if is_plain else None)
 
 
 def _span(file: BinaryIO, entry: _Entry, most: int) -> bytes:
     if not isinstance(entry.at, int):
-        raise ImageError("not-a-file", "it is a link in its archive; pack the picture itself")
+        raise ImageError(
+            "not-a-file", "it is a link, device or sparse in its archive; pack the picture itself"
+        )
     try:
         file.seek(entry.at)
         return file.read(min(entry.size, most))
@@ -224,6 +254,14 @@ def _inside(name: str) -> str:
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
+
+
+def _keyed(archive: _Archive) -> Iterator[tuple[str, _Entry]]:
+    """Each picture with its key: its name, and "#2", "#3", ... where that is repeated."""
+    seen: Counter[str] = Counter()
+    for entry in _pictures(archive):
+        seen[entry.name] += 1
+        yield entry.name + (f"#{seen[entry.name]}" if seen[entry.name] > 1 else ""), entry
 
 
 def _pictures(archive: _Archive) -> list[_Entry]:
@@ -254,15 +292,18 @@ def _place(name: str) -> list[tuple[bool, str]]:
 
 
 def _member(archive: _Archive, entry: _Entry, key: str, beside: Mapping[str, _Entry]) -> Member:
-    prompt: str | None = None
-    extra: dict[str, object] = {}
-    image: ImageSource
     try:
         prompt, extra = _columns(archive, entry.name, beside)
-        image = archive.read(entry, LIMITS.bytes + 1)
     except ImageError as error:
-        image = ImageError(error.code, str(error))  # anew, without the frames of a traceback
-    return Member(key=key, image=image, prompt=prompt, extra=extra)
+        return Member(key=key, image=ImageError(error.code, str(error)))
+    return Member(key=key, image=_image(archive, entry), prompt=prompt, extra=extra)
+
+
+def _image(archive: _Archive, entry: _Entry) -> ImageSource:
+    try:
+        return archive.read(entry, LIMITS.bytes + 1)
+    except ImageError as error:
+        return ImageError(error.code, str(error))  # anew, without the frames of a traceback
 
 
 def _columns(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from beholder._archives import Member
+from beholder._pixels import check_size
 from beholder._records import column_of
 from beholder.errors import DataError, ImageError
-from beholder.images import ImageSource
+from beholder.images import LIMITS, ImageSource
 
 ARRAYS = (".npz", ".npy")
 _STATISTICS = {"mu", "sigma"}
@@ -98,6 +99,32 @@ def array_pictures(path: Path) -> ArrayPictures:
     return ArrayPictures(path, array, count, columns)
 
 
+@contextmanager
+def array_images(path: Path) -> Iterator[Callable[[str], ImageSource]]:
+    """What gives the picture of a key, "row 3", of a NumPy file held open.
+
+    Raises DataError as `array_pictures` does.
+    """
+    pictures = array_pictures(path)
+    with _array(path, pictures.array) as file:
+        head = _head(file)
+        start = file.tell()
+
+        def image(key: str) -> ImageSource:
+            number = key.removeprefix("row ")
+            if not number.isdecimal() or int(number) >= pictures.count:
+                return ImageError("missing", f"{path} has no picture {key!r}")
+            try:
+                file.seek(start + int(number) * head.row_bytes)
+                return _row(file, head)
+            except ImageError as error:
+                return error
+            except _FAULTS as error:
+                return ImageError("corrupt", f"its file is damaged here or before: {error}")
+
+        yield image
+
+
 def _names(path: Path) -> list[str]:
     if path.suffix.lower() == ".npy":
         return [""]
@@ -165,12 +192,16 @@ def _rows(file: io.BufferedIOBase, head: _Head) -> Iterator[ImageSource]:
     """Each picture (h, w, c); from a damaged place on, the reason."""
     try:
         while True:
-            yield _row(file.read(head.row_bytes), head)
+            yield _row(file, head)
+    except ImageError as error:
+        damage = ImageError(error.code, str(error))
     except _FAULTS as error:
         damage = ImageError("corrupt", f"its file is damaged here or before: {error}")
     while True:
         yield damage
 
 
-def _row(data: bytes, head: _Head) -> npt.NDArray[Any]:
-    return np.frombuffer(data, head.dtype).reshape(head.shape[1:]).copy()
+def _row(file: io.BufferedIOBase, head: _Head) -> npt.NDArray[Any]:
+    """The next picture; ImageError if it is too large, before a byte of it is read."""
+    check_size(head.shape[2], head.shape[1], LIMITS)
+    return np.frombuffer(file.read(head.row_bytes), head.dtype).reshape(head.shape[1:]).copy()

@@ -36,10 +36,10 @@ def prompts_for(given: str | os.PathLike[str] | None, count: Callable[[], int]) 
 
 
 def _beside(picture: Path) -> str | None:
-    path = picture.with_suffix(".txt")
-    if not path.is_file():
+    path = f"{os.path.splitext(picture)[0]}.txt"  # noqa: PTH122  (a fifth of the time of pathlib)
+    if not os.path.isfile(path):  # noqa: PTH113
         return None
-    with open_text(path) as file:
+    with open_text(Path(path)) as file:
         return file.read().strip()
 
 

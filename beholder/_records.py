@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from beholder.errors import DataError
+from beholder.storage import Place
 
 ALIASES = {
     "image": ("image", "image_path", "file_name", "filename", "path", "file", "img"),
@@ -18,15 +19,21 @@ ALIASES = {
 }
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_BUFFER = 2**20
+_BATCH = 64  # records at once; each may hold a picture
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """A manifest's columns, its records one by one, and how many there are."""
+    """A manifest's columns, its records one by one, and how many there are.
+
+    `places` tells where each record is, as "FILE.parquet#row", if it can be found again there.
+    """
 
     columns: Sequence[str]
     read: Callable[[], Iterator[dict[str, Any]]]
     count: Callable[[], int]
+    places: Callable[[], Iterator[str]] | None = None
 
 
 def manifest_records(path: Path) -> Records:
@@ -45,17 +52,53 @@ def manifest_records(path: Path) -> Records:
     return Records(list(first), lambda: read(path), lambda: sum(1 for _ in read(path)))
 
 
-def parquet_records(paths: Sequence[Path]) -> Records:
+def parquet_records(paths: Sequence[Path | Place]) -> Records:
     """Records of several parquet files one after another."""
-    files = [_parquet(path) for path in paths]
+    places = [path if isinstance(path, Place) else Place(path) for path in paths]
 
     def read() -> Iterator[dict[str, Any]]:
-        for path in paths:
-            for batch in _parquet(path).iter_batches(batch_size=256):
-                yield from batch.to_pylist()
+        for place in places:
+            with open_parquet(place) as file:
+                yield from parquet_rows(file, range(file.num_row_groups))
 
-    columns = list(dict.fromkeys(name for file in files for name in file.schema_arrow.names))
-    return Records(columns, read, lambda: sum(file.metadata.num_rows for file in files))
+    def rows() -> Iterator[int]:
+        for place in places:
+            with open_parquet(place) as file:
+                yield file.metadata.num_rows
+
+    def located() -> Iterator[str]:
+        for place, count in zip(places, rows(), strict=True):
+            yield from (f"{place.absolute}#{row}" for row in range(count))
+
+    columns = list(dict.fromkeys(name for place in places for name in _columns(place)))
+    return Records(columns, read, lambda: sum(rows()), located)
+
+
+def parquet_rows(file: Any, groups: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """The records of some row groups of a parquet file."""
+    for batch in file.iter_batches(batch_size=_BATCH, row_groups=list(groups)):
+        yield from batch.to_pylist()
+
+
+def open_parquet(place: Place) -> Any:
+    """A parquet file that closes when left; of a remote one only what is asked for is fetched."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        if place.is_remote:
+            return pq.ParquetFile(place.open())
+        # by the page, or a whole row group of pictures would be in memory
+        return pq.ParquetFile(place.path, buffer_size=_BUFFER, pre_buffer=False)
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{place} is damaged or no parquet file") from error
+
+
+def _columns(place: Place) -> list[str]:
+    with open_parquet(place) as file:
+        return list(file.schema_arrow.names)
 
 
 def column_of(kind: str, columns: Iterable[str]) -> str | None:
@@ -67,16 +110,6 @@ def column_of(kind: str, columns: Iterable[str]) -> str | None:
 def open_text(path: Path) -> IO[str]:
     """A UTF-8 file, with or without byte order mark; other bytes become lone surrogates."""
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _parquet(path: Path) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is damaged or no parquet file") from error
 
 
 def _delimited(path: Path) -> Iterator[dict[str, Any]]:

@@ -46,6 +46,8 @@ class Shard:
         first, stop: the row groups of a parquet file; 0 and 0 otherwise.
         rows: how many inputs it has, if the plan knows; None otherwise.
         size, mark: of the source when it was planned, see `storage.Stamp`.
+        prefix: what stands before the keys of an archive's pictures, if there are several.
+        before: rows of the source's earlier shards, where keys count rows.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Shard:
     rows: int | None = None
     size: int = 0
     mark: str = ""
+    prefix: str = ""
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +166,12 @@ def footer(shard: Shard, run: Run, rows: int, errors: Mapping[str, Mapping[str, 
 
 def read_footer(schema: pa.Schema) -> dict[str, Any]:
     """What a parquet file says of itself; empty if it is none of ours."""
-    said: dict[str, Any] = json.loads((schema.metadata or {}).get(FOOTER, "{}"))
+    return footer_among(schema.metadata)
+
+
+def footer_among(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """The same, from the keys and values of a parquet file's end."""
+    said: dict[str, Any] = json.loads((metadata or {}).get(FOOTER, b"{}"))
     return said if said.get("format") == FORMAT and said.get("holds") == HOLDS else {}
 
 

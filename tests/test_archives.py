@@ -1,5 +1,6 @@
 """Archives give what their unpacked folder would, and damage is told, never hidden."""
 
+import io
 import tarfile
 import warnings
 import zipfile
@@ -133,12 +134,17 @@ def test_an_archive_that_vanishes_or_cannot_be_opened_says_so(tmp_path: Path) ->
             list(found)
 
 
-def test_a_link_in_a_tar_is_a_row_that_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+)
+def test_a_link_or_device_in_a_tar_is_a_row_that_fails(tmp_path: Path, kind: bytes) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        link = tarfile.TarInfo("a.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-    assert why_of(members(tmp_path / "a.tar")[0]).code == "not-a-file"
+        for name in ("a.png", "a"):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, "/etc/passwd"
+            archive.addfile(link)
+    (found,) = members(tmp_path / "a.tar")
+    assert why_of(found).code == "not-a-file"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -207,3 +213,12 @@ def test_braces_and_stars_are_expanded(tmp_path: Path) -> None:
     assert names("s-00?.tar") == ["s-008.tar", "s-009.tar"]
     with pytest.raises(DataError, match=r"there is no .*s-011\.tar, of .*\{010\.\.011\}"):
         expanded(f"{tmp_path}/s-{{010..011}}.tar")
+
+
+def test_a_sparse_member_of_a_tar_fails_rather_than_lose_its_holes(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        sparse = tarfile.TarInfo("a.png")
+        sparse.pax_headers = {"GNU.sparse.map": "0,4", "GNU.sparse.size": "100"}
+        sparse.size = 4
+        archive.addfile(sparse, io.BytesIO(b"data"))
+    assert why_of(members(tmp_path / "a.tar")[0]).code == "not-a-file"

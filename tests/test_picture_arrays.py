@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from beholder._picture_arrays import ArrayPictures, _format, array_pictures
+from beholder._picture_arrays import ArrayPictures, _format, array_images, array_pictures
 from beholder.errors import DataError, ImageError
 from beholder.images import read_image
 
@@ -105,3 +105,12 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert sum(1 for _ in array_pictures(tmp_path / "a.npz")) == 200
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000
+
+
+def test_pictures_over_the_limit_fail_before_a_byte_of_them_is_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", np.zeros((2, 1, 20_000, 1), np.uint8))
+    for member in array_pictures(tmp_path / "bomb.npz"):
+        assert isinstance(member.image, ImageError)
+        assert member.image.code in {"too-large", "aspect"}
+    with array_images(tmp_path / "bomb.npz") as find:
+        assert isinstance(find("row 1"), ImageError)
