@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from beholder.errors import DataError
+from beholder.tables import score_parts
 from beholder.types import Scores
 
 Pair = tuple[str, str]
@@ -55,10 +56,11 @@ class TableScores:
         if f"{prefix}total" not in row:
             raise DataError(f"row {row.get('key')!r} has no column {prefix}total")
         pair = pair_of(str(row["image"]), str(row.get("prompt") or ""))
+        parts = {part: row[f"{prefix}{part}"] for part in score_parts(list(row), reward)}
         numbers = {
-            name.removeprefix(prefix): float(value)
-            for name, value in row.items()
-            if name.startswith(prefix) and isinstance(value, float) and math.isfinite(value)
+            part: float(value)
+            for part, value in parts.items()
+            if isinstance(value, float) and math.isfinite(value)
         }
         if "total" in numbers:
             self._numbers[pair] = numbers

@@ -18,7 +18,7 @@ from beholder.rewards._precision import checked_device
 if TYPE_CHECKING:
     import torch
 
-_NOT_REWARDS = {"scoring", "serving"}
+_NOT_REWARDS = {"scoring", "serving", "sharded"}
 
 
 def names() -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from beholder._ahead import AHEAD_BYTES, ahead
 from beholder.errors import ImageError
-from beholder.images import Alpha, ImageSource, read_each
+from beholder.images import Alpha, read_each
 from beholder.inputs import Row
 from beholder.rewards._base import shrunk
 from beholder.rewards._preprocess import Fitting
@@ -44,36 +44,54 @@ def decoded(
     """
 
     def work(task: Task) -> Views | ImageError:
-        return _decode(task.row.image, alpha, {fittings[name] for name in task.rewards})
+        return decode(task, alpha, fittings)
 
-    return ahead(work, tasks, most=batch_size, size=_bytes, memory=READ_AHEAD_BYTES)
+    return ahead(work, tasks, most=batch_size, size=picture_bytes, memory=READ_AHEAD_BYTES)
 
 
-def _bytes(picture: Views | ImageError) -> int:
+def decode(task: Task, alpha: Alpha, fittings: Mapping[str, Fitting | None]) -> Views | ImageError:
+    """The picture of a row, shrunk once by each fitting of the rewards that lack it, or why not."""
+    if task.row.image is None:
+        return ImageError("no-picture", "the manifest names no picture in this row")
+    wanted = {fittings[name] for name in task.rewards}
+
+    def views(picture: Tensor) -> Views:
+        return {fitting: shrunk(picture, fitting) for fitting in wanted}
+
+    return read_each([task.row.image], views, alpha=alpha, threads=1)[0]
+
+
+def picture_bytes(picture: Views | ImageError) -> int:
+    """Memory that a decoded picture takes."""
     return 0 if isinstance(picture, ImageError) else sum(v.nbytes for v in picture.values())
 
 
-def _decode(
-    image: ImageSource | None, alpha: Alpha, fittings: Collection[Fitting | None]
-) -> Views | ImageError:
-    if image is None:
-        return ImageError("no-picture", "the manifest names no picture in this row")
+@dataclass(slots=True)
+class Batch:
+    """Pictures that one pass of a model takes: `size`, fewer if they are too large for memory."""
 
-    def views(picture: Tensor) -> Views:
-        return {fitting: shrunk(picture, fitting) for fitting in fittings}
+    size: int
+    pictures: list[Decoded] = field(default_factory=list)
+    memory: int = 0
 
-    return read_each([image], views, alpha=alpha, threads=1)[0]
+    @property
+    def is_full(self) -> bool:
+        """Whether no further picture may be added."""
+        return len(self.pictures) >= self.size or self.memory > READ_AHEAD_BYTES
+
+    def add(self, picture: Decoded) -> None:
+        """Put one more picture into the batch."""
+        self.pictures.append(picture)
+        self.memory += picture_bytes(picture[1])
 
 
 def batches(pictures: Iterable[Decoded], size: int) -> Iterator[list[Decoded]]:
     """Lists of up to `size` pictures, fewer where they are so large that memory would suffer."""
-    batch: list[Decoded] = []
-    memory = 0
-    for task, picture in pictures:
-        batch.append((task, picture))
-        memory += _bytes(picture)
-        if len(batch) == size or memory > READ_AHEAD_BYTES:
-            yield batch
-            batch, memory = [], 0
-    if batch:
-        yield batch
+    batch = Batch(size)
+    for picture in pictures:
+        batch.add(picture)
+        if batch.is_full:
+            yield batch.pictures
+            batch = Batch(size)
+    if batch.pictures:
+        yield batch.pictures

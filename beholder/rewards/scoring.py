@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 import time
 from collections import Counter
@@ -14,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
-from torch import Tensor
 
 import beholder
-from beholder.errors import ConfigError, DataError, ImageError
+from beholder.errors import ConfigError, DataError
 from beholder.images import Alpha, ImageSource
 from beholder.inputs import Inputs as Inputs
 from beholder.inputs import Row as Row
@@ -25,8 +23,9 @@ from beholder.inputs import read_inputs as read_inputs
 from beholder.rewards import Reward, load
 from beholder.rewards._base import evaluating
 from beholder.rewards._calibration import keep_in_table
+from beholder.rewards._cells import BatchScorer, Column
 from beholder.rewards._read_ahead import Decoded, Task, batches, decoded
-from beholder.tables import ScoreTable, TableWriter, check_reward_name, error_code
+from beholder.tables import ScoreTable, TableWriter, check_reward_name
 from beholder.types import Scores
 
 FLUSH_SECONDS = 60.0
@@ -142,10 +141,10 @@ def score_table(
             writer.claim(name, configuration(reward, alpha), retry_failed=retry_failed)
             stack.enter_context(evaluating(reward))
         stack.enter_context(torch.no_grad())
-        run = stack.enter_context(_Run(writer, rewards, shard_rows, progress or (lambda n: None)))
+        told = progress or (lambda n: None)
+        run = stack.enter_context(_Run(writer, BatchScorer(rewards), shard_rows, told))
         fittings = {name: reward.fitting for name, reward in rewards.items()}
-        pictures = decoded(run.fresh(rows), alpha, batch_size, fittings)
-        for batch in batches(pictures, batch_size):
+        for batch in batches(decoded(run.fresh(rows), alpha, batch_size, fittings), batch_size):
             run.score(batch)
         keep_in_table(Path(out), rewards)
     return run.summary(time.monotonic() - start)
@@ -197,14 +196,14 @@ class _Run:
     """Scores batches, gathers shards, counts; leaving it writes what was gathered."""
 
     writer: TableWriter
-    rewards: Mapping[str, Reward]
+    scorer: BatchScorer
     shard_rows: int
     progress: Callable[[int], object]
     inputs: list[dict[str, object]] = field(default_factory=list)
-    columns: dict[str, dict[str, list[object]]] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    cells: dict[str, Column] = field(default_factory=dict)
     errors: dict[str, Counter[str]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    worked: set[str] = field(default_factory=set)
     rows: int = 0
     skipped: int = 0
     failed: int = 0
@@ -228,8 +227,8 @@ class _Run:
                 raise DataError(f"key {row.key!r} occurs twice in the input; keys must be unique")
             self.seen.add(row.key)
             self.rows += 1
-            known = self.writer.knows(_input(row))
-            lacking = [n for n in self.rewards if not known or self.writer.needs(n, row.key)]
+            known = self.writer.knows(as_input(row))
+            lacking = [n for n in self.scorer.rewards if not known or self.writer.needs(n, row.key)]
             if lacking:
                 yield Task(row, frozenset(lacking))
             else:
@@ -239,21 +238,13 @@ class _Run:
     def score(self, batch: Sequence[Decoded]) -> None:
         """Score one batch by every reward that lacks a row of it."""
         failed: set[str] = set()
-        for name in self.rewards:
-            fitting = self.rewards[name].fitting
-            mine = [
-                (task.row, views if isinstance(views, ImageError) else views[fitting])
-                for task, views in batch
-                if name in task.rewards
-            ]
-            if mine:
-                cells = self._cells(name, mine)
-                self._gather(name, [row.key for row, _ in mine], cells)
-                failed |= {
-                    row.key for (row, _), cell in zip(mine, cells, strict=True) if cell["error"]
-                }
+        for name, cells in self.scorer.score(batch).items():
+            keys = [task.row.key for task, _ in batch if name in task.rewards]
+            self.keys.setdefault(name, []).extend(keys)
+            self.cells.setdefault(name, Column()).cells.extend(cells)
+            failed |= {key for key, cell in zip(keys, cells, strict=True) if cell["error"]}
         self.failed += len(failed)
-        self.inputs += [_input(task.row) for task, _ in batch]
+        self.inputs += [as_input(task.row) for task, _ in batch]
         self.progress(len(batch))
         if len(self.inputs) >= self.shard_rows or time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
@@ -262,9 +253,10 @@ class _Run:
         """Write what was gathered: inputs first, so that no score stands without its row."""
         self.writer.add_inputs([row for row in self.inputs if not self.writer.knows(row)])
         self.inputs.clear()
-        for name in list(self.columns):
-            self.writer.add_scores(name, self.columns[name])
-            del self.columns[name]
+        for name in list(self.cells):
+            cells = self.cells.pop(name)
+            self.errors.setdefault(name, Counter()).update(cells.errors())
+            self.writer.add_scores(name, {"key": self.keys.pop(name), **cells.columns(name)})
         self.flushed = time.monotonic()
 
     def summary(self, seconds: float) -> Summary:
@@ -278,68 +270,7 @@ class _Run:
             seconds=seconds,
         )
 
-    def _cells(
-        self, name: str, rows: Sequence[tuple[Row, Tensor | ImageError]]
-    ) -> list[dict[str, object]]:
-        reward = self.rewards[name]
-        pictures = [_with_prompt(reward, row, picture) for row, picture in rows]
-        prompts = [row.prompt or "" for row, _ in rows]
-        try:
-            cells = _scored(reward, pictures, prompts)
-        except (RuntimeError, ValueError):
-            alone = zip(pictures, prompts, strict=True)
-            cells = [_scored_alone(reward, picture, prompt) for picture, prompt in alone]
-            if name not in self.worked and all(cell["error"] for cell in cells):
-                raise  # the reward is at fault, not a picture
-        self.worked.add(name)
-        return cells
 
-    def _gather(
-        self, name: str, keys: Sequence[str], cells: Sequence[Mapping[str, object]]
-    ) -> None:
-        columns = self.columns.setdefault(name, {})
-        columns.setdefault("key", []).extend(keys)
-        counts = self.errors.setdefault(name, Counter())
-        for cell in cells:
-            for part, value in cell.items():
-                columns.setdefault(f"{name}.{part}", []).append(value)
-            if cell["error"]:
-                counts[error_code(str(cell["error"]))] += 1
-
-
-def _input(row: Row) -> dict[str, object]:
+def as_input(row: Row) -> dict[str, object]:
+    """What a table says of a row beside its scores."""
     return {**row.extra, "key": row.key, "image": row.name, "prompt": row.prompt}
-
-
-def _with_prompt(reward: Reward, row: Row, picture: Tensor | ImageError) -> Tensor | ImageError:
-    if row.prompt is None and reward.card.needs_prompt and isinstance(picture, Tensor):
-        return ImageError("no-prompt", f"{reward.card.name} needs a prompt, this row has none")
-    return picture
-
-
-def _scored(
-    reward: Reward, pictures: Sequence[Tensor | ImageError], prompts: Sequence[str]
-) -> list[dict[str, object]]:
-    """For each picture total, aspects and error: finite numbers and None, or None and why."""
-    scores = reward.score_rows(pictures, prompts).detach()
-    parts = {"total": scores.total.tolist()}
-    parts |= {aspect: values.tolist() for aspect, values in scores.aspects.items()}
-    return [
-        _cell({part: values[row] for part, values in parts.items()}, scores.errors.get(row))
-        for row in range(len(pictures))
-    ]
-
-
-def _cell(numbers: Mapping[str, float], error: str | None) -> dict[str, object]:
-    if error is None:
-        bad = [part for part, value in numbers.items() if not math.isfinite(value)]
-        error = f"non-finite: the reward gave no finite {bad[0]}" if bad else None
-    return {**(numbers if error is None else dict.fromkeys(numbers)), "error": error}
-
-
-def _scored_alone(reward: Reward, picture: Tensor | ImageError, prompt: str) -> dict[str, object]:
-    try:
-        return _scored(reward, [picture], [prompt])[0]
-    except (RuntimeError, ValueError) as error:
-        nothing = dict.fromkeys(("total", *reward.card.aspects))
-        return {**nothing, "error": f"reward-failed: {type(error).__name__}: {error}"}
