@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 INPUTS = "inputs"
 INPUT_COLUMNS = ("key", "image", "prompt")
+PENDING = "pending: not scored yet; run score again"
+"""The error of a row that a reward has not reached."""
 _FOOTER = b"beholder"
 
 
@@ -106,7 +109,7 @@ class Shards:
         if name in INPUT_COLUMNS:
             return pa.array(cells, pa.string())
         if self.holds == INPUTS:
-            return _inferred(cells)
+            return inferred(cells)
         return pa.array(cells, pa.string() if name.endswith(".error") else pa.float32())
 
     def _open(self, path: Path) -> Any:
@@ -129,12 +132,20 @@ class Shards:
         return f"{path} is damaged or no parquet file; {remedy}"
 
 
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """A line that says which of the known names was probably meant."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    return f"no {kind} named {name!r}; {hint}"
+
+
 def storable(text: str) -> str:
     r"""Text that UTF-8 can hold; lone surrogates are written out as \udXXX."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _inferred(cells: Sequence[Any]) -> pa.Array:
+def inferred(cells: Sequence[Any]) -> pa.Array:
+    """Cells with the type that they have in common; texts if they have none."""
     import pyarrow as pa  # noqa: PLC0415
 
     try:
@@ -160,11 +171,12 @@ def _stack(parts: Sequence[pa.Table]) -> pa.Table:
     types: dict[str, set[pa.DataType]] = {}
     for column in (column for part in parts for column in part.schema):
         types.setdefault(column.name, set()).add(column.type)
-    schema = pa.schema([(name, _common(found)) for name, found in types.items()])
-    return pa.concat_tables([_conform(part, schema) for part in parts])
+    schema = pa.schema([(name, common(found)) for name, found in types.items()])
+    return pa.concat_tables([conform(part, schema) for part in parts])
 
 
-def _common(found: set[pa.DataType]) -> pa.DataType:
+def common(found: set[pa.DataType]) -> pa.DataType:
+    """The type that holds the cells of several: numbers become float64, a mixture text."""
     import pyarrow as pa  # noqa: PLC0415
 
     given = found - {pa.null()}
@@ -174,7 +186,8 @@ def _common(found: set[pa.DataType]) -> pa.DataType:
     return pa.float64() if numeric else pa.string()
 
 
-def _conform(part: pa.Table, schema: pa.Schema) -> pa.Table:
+def conform(part: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema, null where there is none; others are left out."""
     import pyarrow as pa  # noqa: PLC0415
 
     columns = [

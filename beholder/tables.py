@@ -8,11 +8,12 @@ A table keeps its inputs and the scores of each reward apart and joins them by k
 So another reward is added without touching what is there, and a run that was killed leaves whole
 shards only. A row's `<reward>.error` is null and its numbers are finite, or it says "code: why"
 and its numbers are null; a picture that a reward has not reached yet reads as "pending: ...".
+
+The folder of a run that scores shard by shard (`_run_folder`) reads as a table too.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import logging
@@ -23,10 +24,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beholder._appended_table import AppendedTable
+from beholder._joined_table import JoinedTable
 from beholder._lock import only_writer
-from beholder._shards import INPUT_COLUMNS, INPUTS, Shards, storable
+from beholder._sharded_table import ShardedTable
+from beholder._shards import INPUT_COLUMNS, storable
+from beholder._shards import PENDING as PENDING
+from beholder._shards import unknown as unknown
+from beholder._stored_table import StoredTable
 from beholder.calibration import FILE as CALIBRATION
 from beholder.errors import ConfigError, DataError
+from beholder.storage import Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,69 +43,78 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 KEY, IMAGE, PROMPT = INPUT_COLUMNS
-PENDING = "pending: not scored yet; run score again"
+_NO_SCORES = {"error", "win", "misaligned_words", "misaligned_share"}
 
 
 class ScoreTable:
     """Scores of one list of pictures by any number of rewards, in a folder.
 
-    Rows read back in the order in which they were first written. Reading is safe while another
-    process writes.
+    Rows read back in the order in which they were first written; of a run that scores shard by
+    shard in the order of its plan. Reading is safe while another process writes.
+
+    Args:
+        folder: where `beholder score` wrote; that of such a run may be an address, as "s3://...".
+        also: folders with further scores of the same rows, found by key.
+
+    Attributes:
+        address: the folder as it was given.
+        folder: its path, where it is on this disk.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], also: Sequence[str | os.PathLike[str]] = ()
+    ) -> None:
+        self.address = os.fspath(folder)
         self.folder = Path(folder)
-        self._inputs = Shards(self.folder / INPUTS, INPUTS)
+        self._appended = AppendedTable(self.folder)
+        self._sharded = ShardedTable(Place(folder))
+        self._also = [ScoreTable(other) for other in also]
 
     def __len__(self) -> int:
-        return self._inputs.rows()
+        return len(self._stored())
 
     @property
     def rewards(self) -> list[str]:
         """Names of the rewards whose scores are here, in alphabetical order."""
-        folders = (self.folder / "rewards").glob("*/")
-        return sorted(f.name for f in folders if self._scores(f.name).paths())
+        return self._stored().rewards
 
     @property
     def columns(self) -> list[str]:
         """Names of all columns, the inputs' first; DataError if there is no table here."""
-        if not self._inputs.paths():
-            raise self._absence()
-        scores = [c for name in self.rewards for c in self._scores(name).columns() if c != KEY]
-        return [*self._inputs.columns(), *scores]
+        return self._stored().columns
 
     def config(self, reward: str) -> dict[str, Any]:
         """What the scores of a reward were computed with; ConfigError if it is not here."""
         if reward not in self.rewards:
             raise ConfigError(unknown("reward", reward, self.rewards))
-        return self._scores(reward).config()
+        return self._stored().config(reward)
 
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The table, or some of its columns, joined by key, in input order.
+    def calibration(self, reward: str) -> Place:
+        """Where the calibration of a reward is; there need not be one."""
+        return self._stored().calibration(reward)
+
+    def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The table in order, about a shard at a time, all parts of one schema.
+
+        A column that only some shards have is null in the others.
 
         Raises:
             ConfigError: if a column is unknown.
             DataError: if there is no table here, or a shard is damaged or not ours.
         """
-        wanted = self.columns if columns is None else list(columns)
-        inputs = self._inputs.read()
-        if inputs is None:
-            raise self._absence()
-        _refuse_repeats(inputs, self.folder)
-        for reward in self.rewards:
-            if any(name.startswith(f"{reward}.") for name in wanted):
-                scores = self._scores(reward).read()
-                _refuse_repeats(scores, self.folder)
-                inputs = _join(inputs, scores, f"{reward}.error")
-        for name in wanted:
-            if name not in inputs.column_names:
-                raise ConfigError(unknown("column", name, self.columns))
-        return inputs.select(wanted)
+        return self._stored().parts(columns)
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The table, or some of its columns, in one piece; raises what `parts` does."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        return pa.concat_tables(list(self.parts(columns)))
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Each row as a dict, in input order."""
-        for batch in self.read(columns).to_batches(max_chunksize=4096):
-            yield from batch.to_pylist()
+        for part in self.parts(columns):
+            for batch in part.to_batches(max_chunksize=4096):
+                yield from batch.to_pylist()
 
     def arrays(self, columns: Sequence[str] | None = None) -> dict[str, np.ndarray[Any, Any]]:
         """Each column as a numpy array; a missing number is NaN, a missing text None."""
@@ -106,11 +123,12 @@ class ScoreTable:
 
     def error_counts(self) -> dict[str, dict[str, int]]:
         """How often each error code occurs in the rows of each reward."""
-        counts = {}
-        for reward in self.rewards:
-            whys = self.read([f"{reward}.error"]).column(0).to_pylist()
-            counts[reward] = dict(sorted(Counter(map(error_code, filter(None, whys))).items()))
-        return counts
+        counts: dict[str, Counter[str]] = {reward: Counter() for reward in self.rewards}
+        for part in self.parts([f"{reward}.error" for reward in counts]) if counts else ():
+            for reward, found in counts.items():
+                whys = part[f"{reward}.error"].drop_null().to_pylist()
+                found.update(map(error_code, whys))
+        return {reward: dict(sorted(found.items())) for reward, found in counts.items()}
 
     def merge(self, other: ScoreTable) -> None:
         """Add the rows and scores of another table that are not here yet.
@@ -120,15 +138,17 @@ class ScoreTable:
 
         Raises:
             ConfigError: if a reward is in both with different configurations.
-            DataError: if a key is in both with a different picture or prompt.
+            DataError: if a key is in both with a different picture or prompt, or one of them is
+                a run that scores shard by shard.
         """
+        other._refuse_run("be merged; read it beside another as ScoreTable(folder, also=[other])")
         with self.writing() as writer:
-            for part in other._inputs.tables():
+            for part in other._appended.inputs.tables():
                 rows = part.to_pylist()
                 writer.add_inputs([row for row in rows if not writer.knows(row)])
             for reward in other.rewards:
                 writer.claim(reward, other.config(reward))
-                for part in other._scores(reward).tables():
+                for part in other._appended.scores(reward).tables():
                     writer.add_missing_scores(reward, part)
                 _merge_calibrations(self.folder, other.folder, reward)
 
@@ -142,10 +162,16 @@ class ScoreTable:
                 left_over.unlink()
             yield TableWriter(self)
 
-    def _absence(self) -> DataError:
-        return DataError(f"{self.folder} holds no score table; `beholder score` writes one")
+    def _stored(self) -> StoredTable:
+        own = self._sharded if self._sharded.folder.is_run() else self._appended
+        return JoinedTable(own, [t._stored() for t in self._also]) if self._also else own
+
+    def _refuse_run(self, what: str) -> None:
+        if self._sharded.folder.is_run():
+            raise DataError(f"{self.folder} is a run that scores shard by shard and cannot {what}")
 
     def _refuse_foreign_folder(self) -> None:
+        self._refuse_run("grow row by row; `beholder score` with its source goes on with it")
         if self.folder.is_file():
             raise DataError(f"{self.folder} is a file; a score table is a folder")
         if self.folder.is_dir() and not (self.folder / "rewards").is_dir():
@@ -156,9 +182,6 @@ class ScoreTable:
                     "give an empty or new folder"
                 )
 
-    def _scores(self, reward: str) -> Shards:
-        return Shards(self.folder / "rewards" / reward, reward)
-
 
 class TableWriter:
     """Appends rows to a score table and knows what is already there; see `ScoreTable.writing`."""
@@ -168,7 +191,7 @@ class TableWriter:
         self._marks: dict[str, int] = {}
         self._done: dict[str, set[str]] = {}
         self._configs: dict[str, Mapping[str, Any]] = {}
-        for part in table._inputs.tables(INPUT_COLUMNS):
+        for part in table._appended.inputs.tables(INPUT_COLUMNS):
             self._marks |= {row[KEY]: _mark(row) for row in part.to_pylist()}
 
     def claim(self, reward: str, config: Mapping[str, Any], *, retry_failed: bool = False) -> None:
@@ -178,10 +201,10 @@ class TableWriter:
         Raises ConfigError if scores with another configuration are already here.
         """
         check_reward_name(reward)
-        shards = self._table._scores(reward)
+        shards = self._table._appended.scores(reward)
         config = json.loads(json.dumps(config, default=str))
         if shards.paths():
-            differs = _differences(shards.config(), config)
+            differs = differences(shards.config(), config)
             if differs:
                 raise ConfigError(
                     f"{self._table.folder} holds {reward} scores computed otherwise: "
@@ -217,14 +240,14 @@ class TableWriter:
         for name in names:
             if name.partition(".")[0] in self._configs and "." in name:
                 raise DataError(f"the input column {name!r} is also a reward's; rename it")
-        self._table._inputs.append({n: [row.get(n) for row in rows] for n in names}, {})
+        self._table._appended.inputs.append({n: [row.get(n) for row in rows] for n in names}, {})
         self._marks |= {storable(row[KEY]): _mark(row) for row in rows}
 
     def add_scores(self, reward: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Write rows of a claimed reward as one shard: key, <reward>.total, ..., <reward>.error."""
         if not columns[KEY]:
             return
-        self._table._scores(reward).append(columns, self._configs[reward])
+        self._table._appended.scores(reward).append(columns, self._configs[reward])
         self._done[reward].update(map(storable, columns[KEY]))
 
     def add_missing_scores(self, reward: str, part: pa.Table) -> None:
@@ -247,11 +270,13 @@ def error_code(why: str) -> str:
     return why.partition(":")[0]
 
 
-def unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    """A line that says which of the known names was probably meant."""
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
-    return f"no {kind} named {name!r}; {hint}"
+def score_parts(columns: Sequence[str], reward: str) -> list[str]:
+    """What a reward scores, of a table's columns: "total" and its aspects, in their order.
+
+    Its other columns, of maps, words, win probabilities and errors, are not among them.
+    """
+    parts = [name.removeprefix(f"{reward}.") for name in columns if name.startswith(f"{reward}.")]
+    return [part for part in parts if "." not in part and part not in _NO_SCORES]
 
 
 def _mark(row: Mapping[str, Any]) -> int:
@@ -280,32 +305,13 @@ def _merge_calibrations(into: Path, other: Path, reward: str) -> None:
     partial.replace(here)
 
 
-def _join(inputs: pa.Table, scores: pa.Table, error: str) -> pa.Table:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    at = pc.index_in(inputs[KEY], value_set=scores[KEY].combine_chunks())
-    for name in scores.column_names:
-        if name != KEY:
-            column = scores[name].take(at)
-            if name == error:
-                column = pc.if_else(pc.is_null(at), PENDING, column)
-            inputs = inputs.append_column(name, column)
-    return inputs
-
-
-def _refuse_repeats(table: pa.Table, folder: Path) -> None:
-    counts = table[KEY].value_counts()
-    if len(counts) < len(table):
-        twice = next(c["values"].as_py() for c in counts if c["counts"].as_py() > 1)
-        raise DataError(f"{folder}: key {twice!r} occurs more than once; the table is damaged")
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
+    """What differs between two configurations, a line each, such as "weights was 1, now 2"."""
     found: list[str] = []
     for name in sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += _differences(before, after, f"{path}{name}.")
+            found += differences(before, after, f"{path}{name}.")
         elif before != after:
             found.append(f"{path}{name} was {before!r}, now {after!r}")
     return found

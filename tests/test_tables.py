@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from beholder.errors import ConfigError, DataError
-from beholder.tables import PENDING, ScoreTable, check_reward_name
+from beholder.tables import PENDING, ScoreTable, check_reward_name, score_parts
 
 CONFIG = {"weights": "abc", "options": {"threshold": 0.3}}
 
@@ -186,3 +186,13 @@ def test_only_one_process_writes_at_a_time(tmp_path: Path) -> None:
             [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
         )
     assert "another process is writing" in other.stdout
+
+
+def test_what_a_reward_scores_is_its_total_and_aspects() -> None:
+    columns = [
+        *("key", "seed", "hps.total", "mps.total", "mps.detail", "mps.detail.win", "mps.win"),
+        *("mps.fidelity.area", "mps.fidelity.peak", "mps.misaligned_words"),
+        *("mps.misaligned_share", "mps.error"),
+    ]
+    assert score_parts(columns, "mps") == ["total", "detail"]
+    assert score_parts(columns, "hps") == ["total"]

@@ -1,26 +1,35 @@
-"""The language of `--where`: comparisons and arithmetic on a table's columns, nothing else.
+"""The language of `--where` and `--score`: comparisons and arithmetic on a table's columns.
 
     mps.overall > 0.3 and not (clipscore.total < 0.2 or model in ["sd15", "sdxl"])
     0.5 * mps.detail + 0.5 * mps.aesthetics >= 0.4
+    mps.total > quantile(mps.total, 0.9) or zscore(mps.total, model) > 2
     column["steps used"] == 30
 
 `and or not`, `< <= > >= == != in`, `+ - * /`, numbers, texts, True and False, lists behind `in`,
-and columns by their names; a name that is no identifier goes into `column["..."]`. The text is
-parsed, checked against this list and walked; it is never executed.
+columns by their names (one that is no identifier goes into `column["..."]`) and the functions of
+`_expression_functions`. The text is parsed, checked against this list and walked; it is never
+executed. Whole columns are evaluated at once, with the outcome that one row after the other has: a
+part behind `and` and `or` counts only for the rows that the part before leaves open.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from beholder.errors import ConfigError
+from beholder.eval._expression_functions import Call, called
+from beholder.eval._expression_values import alike, is_member, numbers, sample, truths
+from beholder.eval._filter.frame import Bools, Frame, Values, is_text
+from beholder.eval._filter.statistics import Floats, Statistic
 
-Value: TypeAlias = Any
-Evaluate = Callable[[Mapping[str, Value]], Value]
+Evaluate = Callable[[Frame], Values]
+Cut = tuple[str, float | Statistic]
 
 LONGEST = 2000
 """Characters; nobody writes a longer rule by hand."""
@@ -31,45 +40,74 @@ _ARITHMETIC: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_ORDER: Mapping[type, Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
+_ORDER: Mapping[type, str] = {
+    ast.Lt: "less",
+    ast.LtE: "less_equal",
+    ast.Gt: "greater",
+    ast.GtE: "greater_equal",
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One condition on a row.
+    """One condition on rows, or one number of each.
 
     Attributes:
         text: as it was written.
         columns: the columns that it reads, in order.
+        statistics: what it asks of whole columns.
+        cuts: each column that it compares with a number, or with a quantile over all rows.
     """
 
     text: str
     columns: Sequence[str]
+    statistics: Sequence[Statistic]
+    cuts: Sequence[Cut]
     _evaluate: Evaluate
 
-    def holds(self, row: Mapping[str, Value]) -> bool:
-        """Whether the row fulfils it; every column must have a value.
+    def holds(self, rows: Frame) -> Bools:
+        """(n,) whether each row fulfils it; of rows that divided by zero, see `rows.divides`.
 
-        Raises:
-            ConfigError: if texts meet numbers, or the outcome is neither True nor False.
-            ZeroDivisionError: if the row divides by zero.
+        Raises ConfigError if texts meet numbers, or the outcome is neither True nor False.
         """
+        values = self._of(rows)
+        if not len(rows):
+            return np.zeros(0, bool)
         try:
-            value = self._evaluate(row)
+            return truths(values, len(rows))
+        except ConfigError:
+            raise ConfigError(
+                f"{self.text!r} gives {sample(values)!r}; a rule is a comparison such as "
+                "mps.overall > 0.3"
+            ) from None
+
+    def numbers(self, rows: Frame) -> Floats:
+        """(n,) its number of each row; ConfigError if it is a text."""
+        values = self._of(rows)
+        if not len(rows):
+            return np.zeros(0)
+        if is_text(values):
+            raise ConfigError(
+                f"{self.text} is to rank rows and holds text such as {sample(values)[:40]!r}"
+            )
+        return np.broadcast_to(numbers(values), len(rows)).astype(np.float64)
+
+    def _of(self, rows: Frame) -> Values:
+        try:
+            return self._evaluate(rows) if len(rows) else None
         except RecursionError as error:
             raise ConfigError("the rule is nested too deeply") from error
-        if not isinstance(value, bool):
-            raise ConfigError(
-                f"{self.text!r} gives {value!r}; a rule is a comparison such as mps.overall > 0.3"
-            )
-        return value
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What an expression reads."""
+
+    columns: dict[str, None] = field(default_factory=dict)
+    statistics: list[Statistic] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
 
 
 def parse(text: str) -> list[Expression]:
@@ -77,12 +115,24 @@ def parse(text: str) -> list[Expression]:
 
     Raises ConfigError if the text is not of the language.
     """
+    return _parsed(text, lambda body: body.values if _is_and(body) else [body])  # type: ignore[attr-defined]
+
+
+def parse_number(text: str) -> Expression:
+    """A number of each row, such as a column or a sum; ConfigError if it is not of the language."""
+    return _parsed(text, lambda body: [body])[0]
+
+
+def column(name: str) -> Expression:
+    """The value of a column, whatever its name."""
+    return Expression(name, [name], [], [], lambda rows: rows.column(name))
+
+
+def _parsed(text: str, parts: Callable[[ast.expr], Iterable[ast.expr]]) -> list[Expression]:
     if len(text) > LONGEST:
         raise ConfigError(f"the rule has {len(text)} characters, at most {LONGEST} are accepted")
     try:
-        body = ast.parse(text.strip(), mode="eval").body
-        parts = body.values if _is_and(body) else [body]  # type: ignore[attr-defined]
-        return [_expression(part) for part in parts]
+        return [_expression(part) for part in parts(ast.parse(text.strip(), mode="eval").body)]
     except SyntaxError as error:
         raise ConfigError(f"cannot read the rule {text!r}: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:
@@ -96,23 +146,25 @@ def _is_and(node: ast.expr) -> bool:
 
 
 def _expression(node: ast.expr) -> Expression:
-    columns: dict[str, None] = {}
-    evaluate = _compile(node, columns)
-    return Expression(ast.unparse(node), list(columns), evaluate)
+    asked = _Asked()
+    evaluate = _compile(node, asked)
+    return Expression(
+        ast.unparse(node), list(asked.columns), asked.statistics, asked.cuts, evaluate
+    )
 
 
-def _compile(node: ast.expr, columns: dict[str, None]) -> Evaluate:
+def _compile(node: ast.expr, asked: _Asked) -> Evaluate:
     name = _column_name(node)
     if name is not None:
-        columns[name] = None
-        return lambda row: row[name]
+        asked.columns[name] = None
+        return lambda rows: rows.column(name)
     builder = _BUILDERS.get(type(node))
     if builder is None:
         raise ConfigError(
             f"{ast.unparse(node)!r} is not allowed in a rule; it may hold columns, numbers, texts, "
-            "comparisons, and, or, not, in, + - * /"
+            "comparisons, and, or, not, in, + - * / and functions such as quantile(mps.total, 0.9)"
         )
-    return builder(node, columns)
+    return builder(node, asked)
 
 
 def _column_name(node: ast.expr) -> str | None:
@@ -128,95 +180,139 @@ def _column_name(node: ast.expr) -> str | None:
     return None
 
 
-def _constant(node: ast.Constant, columns: dict[str, None]) -> Evaluate:
+def _constant(node: ast.Constant, asked: _Asked) -> Evaluate:
     value = node.value
     if not isinstance(value, (bool, int, float, str)):
         raise ConfigError(f"{ast.unparse(node)!r} is no number and no text")
-    return lambda row: value
+    return lambda rows: value
 
 
-def _boolean(node: ast.BoolOp, columns: dict[str, None]) -> Evaluate:
-    parts = [_compile(value, columns) for value in node.values]
-    decide = all if isinstance(node.op, ast.And) else any
-    return lambda row: decide(_truth(part(row)) for part in parts)
+def _boolean(node: ast.BoolOp, asked: _Asked) -> Evaluate:
+    parts = [_compile(value, asked) for value in node.values]
+    return _until(parts, decided_by=isinstance(node.op, ast.Or))
 
 
-def _unary(node: ast.UnaryOp, columns: dict[str, None]) -> Evaluate:
-    part = _compile(node.operand, columns)
+def _until(parts: Sequence[Evaluate], *, decided_by: bool) -> Evaluate:
+    """The first part that is `decided_by` decides a row; without one it is the opposite."""
+
+    def evaluate(rows: Frame) -> Bools:
+        outcome = np.full(len(rows), not decided_by)
+        places = np.arange(len(rows))
+        for part in parts:
+            decided = truths(part(rows), len(rows)) == decided_by
+            outcome[places[decided]] = decided_by
+            is_open = ~decided & ~rows.divides
+            if not is_open.any():
+                break
+            places, rows = places[is_open], rows.where(is_open)
+        return outcome
+
+    return evaluate
+
+
+def _unary(node: ast.UnaryOp, asked: _Asked) -> Evaluate:
+    part = _compile(node.operand, asked)
     if isinstance(node.op, ast.Not):
-        return lambda row: not _truth(part(row))
+        return lambda rows: ~truths(part(rows), len(rows))
     if isinstance(node.op, ast.USub):
-        return lambda row: -_number(part(row))
+        return lambda rows: -numbers(part(rows))
     if isinstance(node.op, ast.UAdd):
-        return lambda row: _number(part(row))
+        return lambda rows: numbers(part(rows))
     raise ConfigError(f"{ast.unparse(node)!r} is not allowed in a rule")
 
 
-def _binary(node: ast.BinOp, columns: dict[str, None]) -> Evaluate:
+def _binary(node: ast.BinOp, asked: _Asked) -> Evaluate:
     combine = _ARITHMETIC.get(type(node.op))
     if combine is None:
         raise ConfigError(f"{ast.unparse(node)!r}: only + - * / are allowed in a rule")
-    left, right = _compile(node.left, columns), _compile(node.right, columns)
-    return lambda row: combine(_number(left(row)), _number(right(row)))
+    left, right = _compile(node.left, asked), _compile(node.right, asked)
+
+    def evaluate(rows: Frame) -> Values:
+        first, second = np.asarray(numbers(left(rows))), np.asarray(numbers(right(rows)))
+        if isinstance(node.op, ast.Div):
+            rows.divide_by_zero(np.asarray(second == 0))
+        with np.errstate(all="ignore"):
+            return combine(first, second)
+
+    return evaluate
 
 
-def _compare(node: ast.Compare, columns: dict[str, None]) -> Evaluate:
+def _compare(node: ast.Compare, asked: _Asked) -> Evaluate:
     terms = [node.left, *node.comparators]
     links = [
-        _link(left, op, right, columns)
+        _link(left, op, right, asked)
         for left, op, right in zip(terms, node.ops, terms[1:], strict=False)
     ]
-    return lambda row: all(link(row) for link in links)
+    return links[0] if len(links) == 1 else _until(links, decided_by=False)
 
 
-def _link(left: ast.expr, op: ast.cmpop, right: ast.expr, columns: dict[str, None]) -> Evaluate:
-    first = _compile(left, columns)
+def _link(left: ast.expr, op: ast.cmpop, right: ast.expr, asked: _Asked) -> Evaluate:
+    first = _compile(left, asked)
     if isinstance(op, (ast.In, ast.NotIn)):
         members = _members(right)
-        return lambda row: (first(row) in members) is isinstance(op, ast.In)
-    compare = _ORDER.get(type(op))
-    if compare is None:
+        return lambda rows: is_member(first(rows), members, len(rows)) == isinstance(op, ast.In)
+    name = _ORDER.get(type(op))
+    if name is None:
         raise ConfigError("`is` is not allowed in a rule; write == or !=")
-    second = _compile(right, columns)
-    return lambda row: compare(*_alike(first(row), second(row)))
+    already = len(asked.statistics)
+    second = _compile(right, asked)
+    if (owner := _column_name(left)) and (level := _level(right, asked.statistics[already:])):
+        asked.cuts.append((owner, level[0]))
+    return lambda rows: _compared(name, *alike(first(rows), second(rows)), len(rows))
 
 
-def _members(node: ast.expr) -> list[Value]:
+def _level(node: ast.expr, statistics: Sequence[Statistic]) -> tuple[float | Statistic] | None:
+    """The number, or the quantile over all rows, that a node is; None if it is something else."""
+    if isinstance(node, ast.Call) and [s.kind for s in statistics if not s.by] == ["quantile"]:
+        return (statistics[0],)
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        return None
+    return (float(value),) if type(value) in (int, float) else None
+
+
+def _compared(name: str, left: Values, right: Values, count: int) -> Bools:
+    if is_text(left) or is_text(right):
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        found: Bools = getattr(pc, name)(left, right).to_numpy(zero_copy_only=False)
+        return found
+    return np.broadcast_to(getattr(np, name)(left, right), count)
+
+
+def _members(node: ast.expr) -> list[Values]:
     if not isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         raise ConfigError(f'`in` needs a list such as ["a", "b"], got {ast.unparse(node)!r}')
-    return [_compile(element, {})({}) for element in map(_plain, node.elts)]
+    return [_member(element) for element in node.elts]
 
 
-def _plain(node: ast.expr) -> ast.expr:
-    if _column_name(node) is not None:
+def _member(node: ast.expr) -> Values:
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        value = None
+    if not isinstance(value, (bool, int, float, str)):
         raise ConfigError(f"{ast.unparse(node)!r}: a list holds numbers or texts; quote a text")
-    return node
-
-
-def _alike(left: Value, right: Value) -> tuple[Value, Value]:
-    if isinstance(left, str) != isinstance(right, str):
-        raise ConfigError(
-            f"cannot compare {left!r} with {right!r}: one is text, the other a number"
-        )
-    return left, right
-
-
-def _number(value: Value) -> float:
-    if isinstance(value, str):
-        raise ConfigError(f"cannot compute with the text {value!r}")
-    return float(value)
-
-
-def _truth(value: Value) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(f"`and`, `or` and `not` join comparisons, got {value!r}")
     return value
 
 
-_BUILDERS: Mapping[type, Callable[[Any, dict[str, None]], Evaluate]] = {
+def _call(node: ast.Call, asked: _Asked) -> Evaluate:
+    call = Call(
+        name=node.func.id if isinstance(node.func, ast.Name) else "",
+        text=ast.unparse(node),
+        arguments=node.args,
+        columns=[_column_name(argument) for argument in node.args],
+        has_keywords=bool(node.keywords),
+    )
+    return called(call, lambda part: _compile(part, asked), asked.statistics.append)
+
+
+_BUILDERS: Mapping[type, Callable[[Any, _Asked], Evaluate]] = {
     ast.Constant: _constant,
     ast.BoolOp: _boolean,
     ast.UnaryOp: _unary,
     ast.BinOp: _binary,
     ast.Compare: _compare,
+    ast.Call: _call,
 }

@@ -1,78 +1,55 @@
 """Which pictures to keep: a rule on the columns of a score table, the best of them, and reasons.
 
-A row is kept if it has a value in every column that is asked about, fulfils the rule, and is among
-the top of its group. Every other row is dropped with the first of these that it fails.
+A row is kept if it has a value in every column that is asked about, fulfils the rule, is no copy
+of a better one where that is asked, and is among the top of its group and within the budget. Every
+other row is dropped with the first of these that it fails. Everything is decided on arrays of the
+columns that the rule asks about; the rows themselves stream by, however many there are.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import os
-import re
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beholder._shards import inferred
 from beholder.calibration import Calibration
 from beholder.errors import ConfigError, DataError
-from beholder.eval._expression import Expression, parse
-from beholder.eval.win_columns import WIN, win_columns, with_wins
-from beholder.tables import IMAGE, KEY, ScoreTable, error_code, unknown
+from beholder.eval._filter.carding import Told, card_of
+from beholder.eval._filter.decision import REASON, Decision
+from beholder.eval._filter.distinct import Distinct as Distinct
+from beholder.eval._filter.distinct import Likeness, keep_distinct
+from beholder.eval._filter.judging import Judged, judge
+from beholder.eval._filter.ranked import keep_budget, keep_top
+from beholder.eval._filter.rule import Asked
+from beholder.eval._filter.rule import Rule as Rule
+from beholder.eval._filter.scored import ScoredRows
+from beholder.eval._filter.writing import write_rows
+from beholder.eval.filter_card import filter_card
+from beholder.eval.filter_outputs import PICTURES as PICTURES
+from beholder.eval.filter_outputs import write_pictures
+from beholder.tables import ScoreTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PICTURES = ("none", "link", "copy")
-"""What becomes of the pictures that are kept."""
+PICTURE = "picture"
+"""The column that says where a kept picture is."""
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What is kept.
-
-    Attributes:
-        where: conditions such as "mps.overall > 0.3"; "" for none. See `eval._expression`.
-        top: below 1 a share of the rows that pass `where`, rounded up; from 1 on a number of rows;
-            None for all.
-        score: the column whose highest values are the top; earlier rows win ties.
-        by: the column whose values form groups, each with its own top; "" for one group.
-
-    Raises ConfigError if `where` is not of the language, or `top` and `score` do not fit.
-    """
-
-    where: str = ""
-    top: float | None = None
-    score: str = ""
-    by: str = ""
-
-    def __post_init__(self) -> None:
-        self.conditions()
-        if self.top is None and self.by:
-            raise ConfigError(f"grouping by {self.by!r} needs a top, such as 0.2 or 5")
-        if self.top is None:
-            return
-        if not (0 < self.top < 1 or (self.top >= 1 and float(self.top).is_integer())):
-            raise ConfigError(
-                f"top must be a share in (0, 1) or a whole number of rows, got {self.top}"
-            )
-        if not self.score:
-            raise ConfigError("top needs the column of scores that it ranks, such as mps.total")
-
-    def conditions(self) -> list[Expression]:
-        """What `where` asks, part by part."""
-        return parse(self.where) if self.where else []
-
-    def columns(self) -> list[str]:
-        """The columns that must have a value."""
-        asked = [name for condition in self.conditions() for name in condition.columns]
-        top = [name for name in (self.score, self.by) if name and self.top is not None]
-        return list(dict.fromkeys([*asked, *top]))
+_LABELS = {
+    "embedder": "embedded by",
+    "dedup": "near-duplicate from a cosine of",
+    "method": "pairs compared",
+    "against_threshold": "of the evaluation set from",
+    "evaluation_pictures": "evaluation pictures",
+    "evaluation_prompts": "evaluation prompts",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +59,11 @@ class FilterSummary:
     Attributes:
         rows, kept, dropped: numbers of rows; the latter two add up to the first.
         reasons: reason, or code of an error -> rows that it dropped.
-        pictures_missing: kept rows whose picture could not be linked or copied.
+        pictures_missing: kept rows whose picture could not be brought along.
         rule: what was asked.
+        missing: code of the reason -> such pictures.
+        scores: reward -> SHA-256 of what its scores were computed with.
+        likeness: what near-duplicates and pictures of an evaluation set were found with.
     """
 
     rows: int
@@ -92,10 +72,68 @@ class FilterSummary:
     reasons: Mapping[str, int]
     pictures_missing: int
     rule: Rule
+    missing: Mapping[str, int] = field(default_factory=dict)
+    scores: Mapping[str, str] = field(default_factory=dict)
+    likeness: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON-ready values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What is written of a filter, and how.
+
+    Attributes:
+        pictures: what becomes of the kept ones: "none", or see `eval.filter_outputs`.
+        per_shard: pictures in one tar or parquet file.
+        jsonl: whether rows are written as JSON lines too, which takes longer than all else.
+        card: whether `card.html` is written: counts, histograms, pictures at the boundary.
+        command: a shell line that repeats the filter, for the card.
+
+    Raises ConfigError if `pictures` is unknown.
+    """
+
+    pictures: str = "none"
+    per_shard: int = 1000
+    jsonl: bool = True
+    card: bool = True
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pictures not in PICTURES:
+            raise ConfigError(
+                f"pictures must be one of {', '.join(PICTURES)}, got {self.pictures!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a filter decided, before anything is written."""
+
+    table: ScoreTable
+    rule: Rule
+    asked: Asked
+    judged: Judged
+    decision: Decision
+    likeness: Likeness
+
+    def summary(self, missing: Mapping[str, int] | None = None) -> FilterSummary:
+        """The counts; `missing` pictures by the code of the reason."""
+        kept = int(self.decision.kept.sum())
+        gone = missing or {}
+        return FilterSummary(
+            rows=len(self.decision),
+            kept=kept,
+            dropped=len(self.decision) - kept,
+            reasons=self.decision.counts(),
+            pictures_missing=sum(gone.values()),
+            rule=self.rule,
+            missing=dict(sorted(gone.items())),
+            scores={name: _hash(self.table.config(name)) for name in self.table.rewards},
+            likeness=self.likeness.protocol,
+        )
 
 
 def select(rows: Iterable[Row], rule: Rule) -> list[str | None]:
@@ -103,20 +141,12 @@ def select(rows: Iterable[Row], rule: Rule) -> list[str | None]:
 
     Raises ConfigError if the rule mixes texts and numbers.
     """
-    rows = list(rows)
-    conditions, columns = rule.conditions(), rule.columns()
-    reasons = [_refusal(row, conditions, columns) for row in rows]
-    if rule.top is None:
-        return reasons
-    groups: dict[object, list[int]] = {}
-    for k, row in enumerate(rows):
-        if reasons[k] is None:
-            groups.setdefault(row[rule.by] if rule.by else None, []).append(k)
-    for members in groups.values():
-        members.sort(key=lambda k: -_number(rows[k], rule.score))
-        for k in members[_quota(rule.top, len(members)) :]:
-            reasons[k] = f"not in the top {rule.top:g} by {rule.score}"
-    return reasons
+    held = _HeldRows(list(rows))
+    if not held.columns:
+        return []
+    decision = _ranked(judge(held, rule.asked(held.columns), held.columns), rule).decision(held)
+    dropped = (why for part in decision.dropped_parts() for why in part[REASON].to_pylist())
+    return [None if is_kept else next(dropped) for is_kept in decision.kept.tolist()]
 
 
 def default_score(table: ScoreTable) -> str:
@@ -125,6 +155,36 @@ def default_score(table: ScoreTable) -> str:
     if len(totals) != 1:
         raise ConfigError(f"name the column that counts, one of: {', '.join(totals) or 'none'}")
     return totals[0]
+
+
+def decide(
+    table: ScoreTable,
+    rule: Rule,
+    *,
+    distinct: Distinct | None = None,
+    calibrations: Mapping[str, Calibration] | None = None,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> Decided:
+    """Which rows of a table a rule keeps; nothing is written.
+
+    Args:
+        table: scores.
+        rule: what is kept.
+        distinct: which likeness drops a row; None for none.
+        calibrations: of rewards; they add win probabilities to the columns, see `eval.win_columns`.
+        progress: called with the number of rows judged, and of pictures embedded, since last.
+
+    Raises:
+        ConfigError: if the rule names an unknown column or mixes texts and numbers.
+        DataError: if the table, an evaluation set or embeddings cannot be read.
+    """
+    rows = ScoredRows(table, calibrations or {})
+    asked = rule.asked(rows.columns)
+    rows.check(asked.columns)
+    judged = judge(rows, asked, rows.columns, progress)
+    likeness = keep_distinct(judged, rows, distinct, progress) if distinct else Likeness()
+    _ranked(judged, rule)
+    return Decided(table, rule, asked, judged, judged.decision(rows), likeness)
 
 
 def filter_table(
@@ -137,63 +197,100 @@ def filter_table(
 ) -> FilterSummary:
     """Keep rows of a table by a rule and write what was kept, what was dropped, and why.
 
-    `out` gets `kept` and `dropped` as parquet and as JSON lines, each row with its columns and
-    dropped ones with their `reason`, and `summary.json`. With `pictures` the kept ones are hard
-    links or copies under `out/pictures`, named by their keys, and the column `picture` tells where.
-    The folder appears when all is written. `calibrations` of rewards add their win probabilities to
-    the columns, for the rule and for what is written; see `eval.win_columns`.
+    See `decide` and `write_decided`, which this calls one after the other.
 
     Raises:
         ConfigError: if the rule names an unknown column or mixes texts and numbers.
-        DataError: if `out` holds something already, or pictures cannot be linked to it.
+        DataError: if `out` holds something already, or pictures cannot be brought to it.
     """
-    if pictures not in PICTURES:
-        raise ConfigError(f"pictures must be one of {', '.join(PICTURES)}, got {pictures!r}")
-    known = calibrations or {}
-    _check_columns(rule, table, known)
-    out = Path(out)
-    if out.exists() and (out.is_file() or any(out.iterdir())):
-        raise DataError(f"{out} is not empty; give a new folder")
-    data = with_wins(table.read(), known)
-    reasons = select(data.to_pylist(), rule)
-    with _appearing(out) as folder:
-        kept = data.filter([why is None for why in reasons])
-        dropped = data.filter([why is not None for why in reasons])
-        places = _place(kept, folder, pictures) if pictures != "none" else None
-        summary = FilterSummary(
-            rows=len(reasons),
-            kept=len(kept),
-            dropped=len(dropped),
-            reasons=dict(Counter(map(_kind, filter(None, reasons))).most_common()),
-            pictures_missing=(places or []).count(None),
-            rule=rule,
-        )
-        _write(folder / "kept", kept if places is None else _with(kept, "picture", places))
-        _write(folder / "dropped", _with(dropped, "reason", [why for why in reasons if why]))
+    output = Output(pictures=pictures)
+    refuse_full(out)
+    return write_decided(decide(table, rule, calibrations=calibrations), out, output)
+
+
+def refuse_full(out: str | os.PathLike[str]) -> None:
+    """Raise DataError if a folder holds something already."""
+    place = Path(out)
+    if place.exists() and (place.is_file() or any(place.iterdir())):
+        raise DataError(f"{place} is not empty; give a new folder")
+
+
+def write_decided(
+    decided: Decided, out: str | os.PathLike[str], output: Output = Output()
+) -> FilterSummary:
+    """Write what a filter decided; the folder appears when all is written.
+
+    It gets `kept` and `dropped` as parquet and as JSON lines, each row with its columns and dropped
+    ones with their `reason`, `summary.json` and `card.html`. The column `picture` tells where the
+    kept pictures are that were brought along. The same decision writes the same bytes.
+
+    Raises DataError if `out` holds something already, or pictures cannot be brought to it.
+    """
+    refuse_full(out)
+    decision = decided.decision
+    with _appearing(Path(out)) as folder:
+        kept, missing = decision.kept_parts(), {}
+        if output.pictures != "none":
+            written = write_pictures(
+                decision.kept_parts(), folder, output.pictures, per_shard=output.per_shard
+            )
+            kept, missing = _with_places(kept, written.places), dict(written.missing)
+        write_rows(kept, folder / "kept", jsonl=output.jsonl)
+        write_rows(decision.dropped_parts(), folder / "dropped", jsonl=output.jsonl)
+        summary = decided.summary(missing)
         text = json.dumps(summary.as_dict(), indent=2, ensure_ascii=False)
         (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        if output.card:
+            page = filter_card(card_of(_told(decided, summary, output.command)))
+            (folder / "card.html").write_text(page, encoding="utf-8")
     return summary
 
 
-def _check_columns(rule: Rule, table: ScoreTable, calibrations: Mapping[str, Calibration]) -> None:
-    columns = [*table.columns, *win_columns(calibrations)]
-    for name in rule.columns():
-        reward = name.partition(".")[0]
-        if name not in columns and name.endswith(f".{WIN}") and reward in table.rewards:
-            raise ConfigError(_no_win(name, reward, calibrations))
-        if name not in columns:
-            raise ConfigError(unknown("column", name, columns))
+class _HeldRows:
+    """Rows in memory."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.columns = list(dict.fromkeys(name for row in rows for name in row))
+        self._cells = {name: inferred([row.get(name) for row in rows]) for name in self.columns}
+
+    def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        import pyarrow as pa  # noqa: PLC0415
+
+        wanted = columns or self.columns
+        yield pa.table({name: self._cells[name] for name in wanted})
 
 
-def _no_win(name: str, reward: str, calibrations: Mapping[str, Calibration]) -> str:
-    if reward not in calibrations:
-        return (
-            f"there is no {name} without a calibration of {reward}; make one with `beholder "
-            f"calibrate` and give --calibration {reward}=FILE"
-        )
-    score = name.removeprefix(f"{reward}.").removesuffix(f".{WIN}")
-    why = calibrations[reward].left_out.get(score, "the reward has no such score")
-    return f"there is no {name}, the calibration of {reward} leaves {score} out: {why}"
+def _ranked(judged: Judged, rule: Rule) -> Judged:
+    keep_top(judged, rule)
+    keep_budget(judged, rule)
+    return judged
+
+
+def _told(decided: Decided, summary: FilterSummary, command: str) -> Told:
+    protocol = {f"scores of {name}": digest[:12] for name, digest in summary.scores.items()}
+    return Told(
+        source=decided.table.address,
+        rule=decided.rule,
+        asked=decided.asked,
+        judged=decided.judged,
+        decision=decided.decision,
+        likeness=decided.likeness,
+        protocol=protocol | {_LABELS[name]: str(said) for name, said in summary.likeness.items()},
+        commands=[command] if command else [],
+    )
+
+
+def _hash(config: Mapping[str, Any]) -> str:
+    text = json.dumps(config, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_places(parts: Iterable[pa.Table], places: pa.ChunkedArray) -> Iterator[pa.Table]:
+    start = 0
+    for part in parts:
+        rest = part.drop_columns([PICTURE]) if PICTURE in part.column_names else part
+        yield rest.append_column(PICTURE, places.slice(start, len(part)))
+        start += len(part)
 
 
 @contextmanager
@@ -207,87 +304,3 @@ def _appearing(out: Path) -> Iterator[Path]:
         aside.replace(out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _refusal(row: Row, conditions: Sequence[Expression], columns: Sequence[str]) -> str | None:
-    for name in columns:
-        value = row[name]
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            error = row.get(f"{name.partition('.')[0]}.error")
-            return f"error: {error}" if error else f"no value in {name}"
-    for condition in conditions:
-        try:
-            if not condition.holds(row):
-                return f"not {condition.text}"
-        except ZeroDivisionError:
-            return f"division by zero in {condition.text}"
-    return None
-
-
-def _quota(top: float, members: int) -> int:
-    # 0.2 * 15 is 3.0000000000000004, which must not keep a fourth
-    return int(top) if top >= 1 else math.ceil(top * members - 1e-9)
-
-
-def _number(row: Row, name: str) -> float:
-    value = row[name]
-    if isinstance(value, str):
-        raise ConfigError(f"the top is by {name}, which holds text such as {value[:40]!r}")
-    return float(value)
-
-
-def _kind(reason: str) -> str:
-    return error_code(reason.removeprefix("error: ")) if reason.startswith("error: ") else reason
-
-
-def _place(kept: pa.Table, folder: Path, pictures: str) -> list[str | None]:
-    """Link or copy pictures; where each is in the folder, None if its file is gone or embedded."""
-    taken: set[str] = set()
-    places: list[str | None] = []
-    for key, image in zip(kept[KEY].to_pylist(), kept[IMAGE].to_pylist(), strict=True):
-        source = Path(image or "")
-        place = f"pictures/{_safe_name(key, source.suffix, taken)}" if source.is_file() else None
-        if place is not None:
-            _bring(source, folder / place, pictures)
-        places.append(place)
-    return places
-
-
-def _safe_name(key: str, suffix: str, taken: set[str]) -> str:
-    """A relative path from a key: no "..", no odd characters, never twice."""
-    parts = [re.sub(r"[^\w.\- ]", "_", part) for part in PurePosixPath(key).parts]
-    parts = [part.strip(". ")[:150] for part in parts]
-    stem = "/".join(part for part in parts if part and part != "_") or "picture"
-    stem = stem.removesuffix(suffix)
-    name, number = f"{stem}{suffix}", 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{stem}-{number}{suffix}"
-    taken.add(name.lower())
-    return name
-
-
-def _bring(source: Path, target: Path, pictures: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if pictures == "copy":
-        shutil.copyfile(source, target)
-        return
-    try:
-        os.link(source.resolve(), target)
-    except OSError as error:
-        raise DataError(f"cannot link {source}: {error.strerror}; copy instead") from error
-
-
-def _with(table: pa.Table, name: str, values: Sequence[str | None]) -> pa.Table:
-    import pyarrow as pa  # noqa: PLC0415
-
-    rest = table.drop_columns([name]) if name in table.column_names else table
-    return rest.append_column(name, pa.array(values, pa.string()))
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    pq.write_table(table, path.with_suffix(".parquet"))
-    with path.with_suffix(".jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beholder.calibration import FILE, Calibration, Floats, read_calibration
+from beholder.calibration import Calibration, Floats, read_calibration
 from beholder.errors import ConfigError
 from beholder.tables import ScoreTable, unknown
 
@@ -80,12 +80,13 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 
 def _kept(table: ScoreTable, name: str) -> Calibration | None:
     """The calibration that the table keeps of a reward; None if there is none of its scores."""
-    path = table.folder / "rewards" / name / FILE
-    if not path.is_file():
+    place = table.calibration(name)
+    if not place.exists():
         return None
-    found = read_calibration(path)
+    with place.local() as path:
+        found = read_calibration(path)
     if why := _strange(found, table, name):
-        _LOG.warning("%s is not used: it %s", path, why)
+        _LOG.warning("%s is not used: it %s", place, why)
         return None
     return found
 

@@ -1,14 +1,29 @@
 """Every row is kept or dropped, and a dropped one says why."""
 
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from beholder.errors import ConfigError, DataError
-from beholder.eval.filtering import Rule, default_score, filter_table, select
+from beholder.eval.filtering import (
+    Decided,
+    Distinct,
+    Output,
+    Rule,
+    decide,
+    default_score,
+    filter_table,
+    select,
+    write_decided,
+)
 from beholder.tables import ScoreTable
+from tests.eval.filtered import THOROUGH, one_by_one, scored
+from tests.sharded_runs import write_run
 
 ROWS: list[dict[str, object]] = [
     {"key": f"{k}.png", "prompt": prompt, "mps.total": total, "mps.error": error}
@@ -178,3 +193,86 @@ def test_the_only_reward_ranks_the_top(table: ScoreTable) -> None:
         writer.add_scores("hps", {"key": ["a.png"], "hps.total": [1.0], "hps.error": [None]})
     with pytest.raises(ConfigError, match=r"one of: hps\.total, mps\.total"):
         default_score(table)
+
+
+def test_a_thorough_filter_is_that_of_one_row_after_the_other() -> None:
+    rows = scored(500)
+    assert select(rows, THOROUGH) == one_by_one(rows)
+
+
+def both_kinds(folder: Path, rows: Sequence[dict[str, object]]) -> tuple[ScoreTable, ScoreTable]:
+    """The same rows as a table that grew, and as a run of shards of uneven sizes."""
+    grown = ScoreTable(folder / "grown")
+    inputs = ("key", "image", "prompt", "source")
+    with grown.writing() as writer:
+        writer.add_inputs([{name: row[name] for name in inputs} for row in rows])
+        for reward in "ab":
+            writer.claim(reward, {"weights": "ab", "options": {"seed": 1}})
+            names = ("key", f"{reward}.total", f"{reward}.error")
+            writer.add_scores(reward, {name: [row[name] for row in rows] for name in names})
+    whole = grown.read()
+    cuts = pairwise([0, 3, 4, 120, len(rows)])
+    shards = {f"s-{k}": whole.slice(a, b - a) for k, (a, b) in enumerate(cuts)}
+    return grown, write_run(folder / "run", shards, ["a", "b"])
+
+
+def test_a_run_of_shards_is_filtered_to_the_same_bytes_as_a_table(tmp_path: Path) -> None:
+    for table in both_kinds(tmp_path, scored(200)):
+        filter_table(table, THOROUGH, table.folder.with_suffix(".kept"))
+        filter_table(table, THOROUGH, table.folder.with_suffix(".again"))
+    names = ["card.html", "dropped.jsonl", "dropped.parquet", "kept.jsonl", "kept.parquet"]
+    grown = tmp_path / "grown.kept"
+    assert sorted(p.name for p in grown.iterdir()) == [*names, "summary.json"]
+    for name in (*names, "summary.json"):
+        assert (tmp_path / "grown.again" / name).read_bytes() == (grown / name).read_bytes()
+        if name != "card.html":  # it names its folder
+            assert (tmp_path / "run.kept" / name).read_bytes() == (grown / name).read_bytes()
+    summary = json.loads((grown / "summary.json").read_text())
+    assert set(summary["scores"]) == {"a", "b"}
+    assert summary["rule"]["budget"] == 30
+
+
+def decided(table: ScoreTable, rule: Rule, distinct: Distinct | None = None) -> Decided:
+    return decide(table, rule, distinct=distinct)
+
+
+def test_what_is_decided_is_counted_before_anything_is_written(tmp_path: Path) -> None:
+    _, run = both_kinds(tmp_path, scored(50))
+    found = decided(run, Rule(where="zscore(b.total) > 0"))
+    summary = found.summary()
+    assert (summary.rows, summary.kept + summary.dropped) == (50, 50)
+    assert not (tmp_path / "kept").exists()
+    written = write_decided(found, tmp_path / "kept", Output(jsonl=False, card=False))
+    assert written == summary
+    assert sorted(p.name for p in (tmp_path / "kept").iterdir()) == [
+        "dropped.parquet", "kept.parquet", "summary.json",
+    ]  # fmt: skip
+
+
+def test_likeness_is_judged_after_conditions_and_before_the_top(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name, grey in (("a", 10), ("b", 10), ("c", 200)):
+        picture = Image.new("L", (32, 32), grey)
+        picture.putpixel((3 if name == "c" else 20, 9), 255)
+        picture.save(tmp_path / f"{name}.png")
+    keys = list("abc")
+    part = pa.table(
+        {
+            "key": keys,
+            "image": [str(tmp_path / f"{k}.png") for k in keys],
+            "prompt": keys,
+            "a.total": [1.0, 2.0, 0.5],
+            "a.error": pa.nulls(3, pa.string()),
+        }
+    )
+    table = write_run(tmp_path / "run", {"s-0": part}, ["a"])
+    rule = Rule(top=1, score="a.total")
+    found = decided(table, rule, Distinct(dedup=0.999))
+    assert found.decision.counts() == {"near duplicate": 1, "not in the top 1 by a.total": 1}
+    summary = write_decided(found, tmp_path / "kept", Output(pictures="webdataset"))
+    assert (summary.kept, summary.likeness["dedup"]) == (1, 0.999)
+    kept_row = pq.read_table(tmp_path / "kept" / "kept.parquet").to_pylist()[0]
+    assert kept_row["key"] == "b"
+    assert kept_row["picture"].startswith("shards/000000.tar/")
+    assert "near duplicate" in (tmp_path / "kept" / "card.html").read_text().lower()

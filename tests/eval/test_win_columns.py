@@ -16,6 +16,7 @@ from beholder.eval.filtering import Rule, filter_table
 from beholder.eval.win_columns import table_calibrations, win_columns, with_wins
 from beholder.tables import ScoreTable
 from tests.calibrations import calibration
+from tests.sharded_runs import rows, write_run
 
 OWNER = Owner(reward="tiny", options={"seed": 1}, weights="ab")
 FOUND = replace(
@@ -163,3 +164,16 @@ def test_the_summary_says_what_was_asked(table: ScoreTable, tmp_path: Path) -> N
     assert (summary.kept, summary.dropped) == (2, 2)
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert told["rule"]["where"] == "mine.win > 0.4"
+
+
+def test_a_run_that_scores_shard_by_shard_keeps_calibrations_too(tmp_path: Path) -> None:
+    run = write_run(
+        tmp_path / "run", {"s-0": rows("ab", "mine"), "s-1": rows("c", "mine")}, ["mine"]
+    )
+    (tmp_path / "run" / "_run" / "rewards" / "mine").mkdir(parents=True)
+    write(FOUND, tmp_path / "run" / "_run" / "rewards" / "mine" / "calibration.json")
+    known = table_calibrations(run)
+    assert known == {"mine": FOUND}
+    level = float(FOUND.scores["total"].win_probability(np.array([2.5]))[0])
+    filter_table(run, Rule(where=f"mine.win > {level}"), tmp_path / "kept", calibrations=known)
+    assert kept_keys(tmp_path / "kept") == ["c"]

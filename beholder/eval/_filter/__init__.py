@@ -1,0 +1,1 @@
+"""Parts of `eval.filtering`: rows decided on numpy arrays, and what is written of them."""

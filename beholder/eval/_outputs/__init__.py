@@ -1,0 +1,1 @@
+"""The forms in which kept pictures are written, one file each."""
