@@ -2,25 +2,48 @@
 
 Checkpoints are compared prompt by prompt. Two checkpoints meet on a prompt if both have a score
 there; each prompt counts once, as the share of picture pairs that one side wins, ties half. All
-intervals redraw the same prompts, so differences are paired.
+intervals redraw the same prompts, or the same pictures, so differences are paired.
+
+What is redrawn says what a conclusion is about (`Resample`):
+
+- "prompts": prompts like these, with new pictures. Prompts are a sample, and the pictures of a
+  drawn prompt come along: a cluster bootstrap. The interval already holds the luck of the seeds.
+- "seeds": these very prompts, with new pictures. For a fixed benchmark whose prompts are all that
+  matters. It needs two pictures or more of a checkpoint on a prompt.
+- "both": prompts, then pictures inside each. It counts the luck of the seeds twice, so it errs on
+  the safe side; for few prompts with many pictures.
+
+Where a column "seed" says the seed of each picture, the seeds of a prompt are redrawn for all
+checkpoints at once. That is right whether or not equal seeds share their noise: if they do, scores
+of one seed go together, and differences are known better; if not, there is nothing to go together.
+Win shares compare all pairs of pictures either way: equal seeds of two models are no better matched
+than others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from beholder.errors import ConfigError, DataError
-from beholder.eval._bootstrap import LEVEL, Floats, Interval, percentile_interval, resampled_sums
+from beholder.eval._bootstrap import LEVEL, Floats, Interval, percentile_interval
+from beholder.eval._ranking.cells import Cells, Columns, Sums, by_prompt, gather, layout
+from beholder.eval._ranking.redrawing import expanded_interval, redrawn
+from beholder.eval._ranking.strength import bradley_terry as bradley_terry
+from beholder.eval._ranking.strength import islands
+from beholder.eval._ranking.testing import picture_p, prompt_p
+from beholder.eval.evaluation_differences import FLIPS, holm
 
+Resample = Literal["prompts", "seeds", "both"]
+"""What the bootstrap redraws, and so what a conclusion holds for."""
 VIRTUAL_TIES = 1.0
 """Ties added between each two checkpoints that meet, so that a clean sweep stays finite."""
-_SWEEP = "a checkpoint wins or loses every comparison; add virtual ties"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +58,8 @@ class Standing:
         prompts: prompts on which it has a score.
         pictures: pictures with a score.
         missing: rows without a score; they count nowhere.
+        strength_error, win_rate_error, mean_error: bootstrap standard errors: the standard
+            deviation over the draws; NaN with fewer than two.
     """
 
     name: str
@@ -47,6 +72,9 @@ class Standing:
     prompts: int
     pictures: int
     missing: int
+    strength_error: float = math.nan
+    win_rate_error: float = math.nan
+    mean_error: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +84,24 @@ class Meeting:
     Attributes:
         win_rate: share of these prompts that `first` wins, ties half.
         mean_difference: mean score of `first` minus that of `second`.
-        strength_difference: in log-odds, from all meetings.
-        told_apart: whether the interval of the strength difference leaves out 0. Intervals are for
-            one pair each, not corrected for the number of pairs.
+        strength_difference: in log-odds, from all meetings. Intervals are for one pair each.
+        p_value: two-sided, that the win rate is so far from a half by chance: of sign flips over
+            prompts, or of names within prompts if only pictures are redrawn. NaN without a prompt.
+        p_adjusted: the same, corrected for all pairs of the ranking (Holm, 1979).
+        told_apart: whether p_adjusted is below the ranking's alpha.
     """
 
     first: str
     second: str
     prompts: int
     win_rate: float
+    win_rate_interval: Interval
     mean_difference: float
     mean_difference_interval: Interval
     strength_difference: float
     strength_difference_interval: Interval
+    p_value: float
+    p_adjusted: float
     told_apart: bool
 
 
@@ -83,8 +116,10 @@ class Ranking:
         wins: [i][j] prompts that standing i wins against j, ties half.
         prompts: prompts in all.
         left_out: rows without checkpoint or prompt, which count nowhere.
-        level, draws, seed: of the bootstrap over prompts.
+        level, draws, seed: of the bootstrap.
         virtual_ties: see `bradley_terry`.
+        resample: what was redrawn.
+        alpha: the chance that any two equal checkpoints are told apart.
     """
 
     score: str
@@ -94,10 +129,12 @@ class Ranking:
     wins: Sequence[Sequence[float]]
     prompts: int
     left_out: int
-    level: float
     draws: int
     seed: int
-    virtual_ties: float
+    level: float = LEVEL
+    virtual_ties: float = VIRTUAL_TIES
+    resample: str = "prompts"
+    alpha: float = 0.05
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON-ready values."""
@@ -105,11 +142,13 @@ class Ranking:
 
 
 def rank(
-    columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
+    columns: Columns,
     *,
     score: str,
     by: str = "model",
     prompt: str = "prompt",
+    resample: str = "prompts",
+    alpha: float = 0.05,
     draws: int = 2000,
     seed: int = 0,
 ) -> Ranking:
@@ -120,138 +159,107 @@ def rank(
         score: the column that is compared, such as "mps.overall"; higher is better.
         by: the column that names the checkpoint.
         prompt: the column that says which pictures may be compared.
-        draws: how often prompts are redrawn.
+        resample: what is redrawn, one of `Resample`; see the head of this module.
+        alpha: the chance, in (0, 1), that any two equal checkpoints are told apart.
+        draws: how often it is redrawn.
         seed: of the draws.
 
     Raises:
-        ConfigError: if a column is not there.
+        ConfigError: if a column is not there, or an argument is out of range.
         DataError: if fewer than two checkpoints have scores, or they share no prompts, not even
-            through others.
+            through others; or if pictures are redrawn and no checkpoint has two of a prompt.
     """
-    cells = _cells(columns, score, by, prompt)
-    sums = cells.sums()
-    met = sums.sum(0)[cells.part("met")].reshape(cells.shape) > 0
-    _refuse_islands(met, cells.names)
-    estimate = _Statistics.of(sums.sum(0, keepdims=True), cells, met)
-    samples = _Statistics.of(resampled_sums(sums, draws, seed), cells, met)
-    order = np.argsort(-estimate.strength[0], kind="stable").tolist()
-    return Ranking(
+    _check(resample, alpha)
+    found = _Found.of(gather(columns, score, by, prompt), resample, draws, seed)
+    ranking = Ranking(
         score=score,
         by=by,
-        standings=[_standing(k, cells, estimate, samples) for k in order],
-        meetings=[
-            _meeting(i, j, cells, estimate, samples)
-            for at, i in enumerate(order)
-            for j in order[at + 1 :]
-        ],
-        wins=estimate.wins[0][np.ix_(order, order)].tolist(),
-        prompts=len(sums),
-        left_out=cells.left_out,
-        level=LEVEL,
+        standings=[found.standing(k) for k in found.order],
+        meetings=found.meetings(_p_values(found.cells, resample, alpha, seed)),
+        wins=found.estimate.wins[0][np.ix_(found.order, found.order)].tolist(),
+        prompts=found.cells.prompts,
+        left_out=found.cells.left_out,
         draws=draws,
         seed=seed,
-        virtual_ties=VIRTUAL_TIES,
+        resample=resample,
+        alpha=alpha,
     )
+    return corrected_together([ranking])[0]
+
+
+def tiers(ranking: Ranking) -> list[list[str]]:
+    """The longest runs of neighbouring checkpoints of which no two are told apart, best first.
+
+    Every checkpoint is in one or more; one that is told apart from both neighbours is alone. Runs
+    may overlap: a and b, b and c, though a and c are told apart.
+    """
+    names = [standing.name for standing in ranking.standings]
+    apart = {frozenset((m.first, m.second)) for m in ranking.meetings if m.told_apart}
+    runs: list[list[str]] = []
+    reached = 0
+    for start in range(len(names)):
+        end = start + 1
+        while end < len(names) and not _any_apart(names[start:end], names[end], apart):
+            end += 1
+        if end > reached:  # no longer run holds this one
+            runs.append(names[start:end])
+            reached = end
+    return runs
+
+
+def corrected_together(rankings: Sequence[Ranking]) -> list[Ranking]:
+    """Rankings that are looked at together, their p-values corrected for all pairs of all."""
+    meetings = [meeting for ranking in rankings for meeting in ranking.meetings]
+    adjusted = iter(holm([meeting.p_value for meeting in meetings]))
+    return [replace(r, meetings=_judged(r.meetings, adjusted, r.alpha)) for r in rankings]
 
 
 def prompt_means(
-    columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
-    *,
-    score: str,
-    by: str = "model",
-    prompt: str = "prompt",
+    columns: Columns, *, score: str, by: str = "model", prompt: str = "prompt"
 ) -> tuple[list[str], Floats]:
     """Checkpoints, and the mean score of each on each prompt (prompts, m); NaN where it has none.
 
     Arguments and errors as of `rank`, but checkpoints may share no prompt.
     """
-    cells = _cells(columns, score, by, prompt)
-    means = [[v.mean() if len(v) else math.nan for v in row] for row in cells.scores]
-    return list(cells.names), np.array(means, dtype=np.float64).reshape(-1, len(cells.names))
+    cells = gather(columns, score, by, prompt)
+    sums = by_prompt(layout(cells))
+    return list(cells.names), np.where(sums.has > 0, sums.mean, math.nan)
 
 
-def bradley_terry(wins: Floats, met: npt.NDArray[np.bool_], virtual_ties: float = 0.0) -> Floats:
-    """Strengths (..., m) in log-odds, centred, of win counts (..., m, m), by Newton's method.
-
-    Maximises sum_ij w_ij log sigmoid(s_i - s_j) (Bradley and Terry, 1952), where each two that
-    `met` (m, m) get `virtual_ties` more ties, half a win for each side.
-
-    Raises DataError if it does not converge: without virtual ties a clean sweep has no maximum.
-    """
-    wins = wins + virtual_ties / 2 * met
-    strength = np.zeros(wins.shape[:-1])
-    for _ in range(100):
-        step = _newton_step(wins, strength)
-        strength = strength + np.clip(step, -2, 2)
-        if np.abs(step).max(initial=0) < 1e-9:
-            centred: Floats = strength - strength.mean(-1, keepdims=True)
-            return centred
-    raise DataError(_SWEEP)
+def _check(resample: str, alpha: float) -> None:
+    if resample not in get_args(Resample):
+        raise ConfigError(
+            f"resample is {resample!r}; expected one of {', '.join(get_args(Resample))}"
+        )
+    if not 0 < alpha < 1:
+        raise ConfigError(f"alpha is {alpha}; expected a chance in (0, 1), such as 0.05")
 
 
-def _newton_step(wins: Floats, strength: Floats) -> Floats:
-    played = wins + np.swapaxes(wins, -1, -2)
-    p = 1 / (1 + np.exp(strength[..., None, :] - strength[..., :, None]))
-    gradient = (wins - played * p).sum(-1)
-    weight = played * p * (1 - p)
-    # the curvature is a graph Laplacian; adding a constant fixes the free common shift
-    curvature = 1.0 - weight + weight.sum(-1)[..., None] * np.eye(wins.shape[-1])
-    try:
-        step: Floats = np.linalg.solve(curvature, gradient[..., None])[..., 0]
-    except np.linalg.LinAlgError as error:
-        raise DataError(_SWEEP) from error
-    return step
+def _any_apart(some: Iterable[str], name: str, apart: set[frozenset[str]]) -> bool:
+    return any(frozenset((other, name)) in apart for other in some)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """Scores sorted by prompt and checkpoint.
-
-    Attributes:
-        names: checkpoints.
-        scores: for each prompt, for each checkpoint, its scores.
-        missing: rows without a score of each checkpoint.
-        left_out: rows without checkpoint or prompt.
-    """
-
-    names: Sequence[str]
-    scores: Sequence[Sequence[Floats]]
-    missing: Sequence[int]
-    left_out: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.names), len(self.names)
-
-    def part(self, name: str) -> slice:
-        """Where a quantity lies in a row of `sums`."""
-        m = len(self.names)
-        widths = {"mean": m, "has": m, "wins": m * m, "met": m * m, "difference": m * m}
-        start = 0
-        for key, width in widths.items():
-            if key == name:
-                return slice(start, start + width)
-            start += width
-        raise KeyError(name)
-
-    def sums(self) -> Floats:
-        """For each prompt what adds up to every statistic, (prompts, 2m + 3mm)."""
-        return np.array([self._prompt(scores) for scores in self.scores], dtype=np.float64)
-
-    def _prompt(self, scores: Sequence[Floats]) -> Floats:
-        has = np.array([float(len(values) > 0) for values in scores])
-        mean = np.array([values.mean() if len(values) else 0.0 for values in scores])
-        met = np.outer(has, has) * (1 - np.eye(len(scores)))
-        wins = np.array([[_share(a, b) for b in scores] for a in scores]) * met
-        difference = (mean[:, None] - mean[None, :]) * met
-        return np.concatenate([mean, has, wins.ravel(), met.ravel(), difference.ravel()])
+def _judged(meetings: Sequence[Meeting], adjusted: Iterator[float], alpha: float) -> list[Meeting]:
+    """The meetings with the next of the corrected p-values."""
+    return [
+        replace(meeting, p_adjusted=p, told_apart=p < alpha)
+        for meeting, p in zip(meetings, adjusted, strict=False)
+    ]
 
 
-def _share(ours: Floats, theirs: Floats) -> float:
-    """Share of the pairs of two sides' pictures that we win, ties half; 0 if a side has none."""
-    if not len(ours) or not len(theirs):
-        return 0.0
-    return float((1 + np.sign(ours[:, None] - theirs[None, :])).mean() / 2)
+def _p_values(cells: Cells, resample: str, alpha: float, seed: int) -> dict[tuple[int, int], float]:
+    """Of each two checkpoints i < j, uncorrected."""
+    pairs = list(combinations(range(len(cells.names)), 2))
+    if resample == "seeds":
+        return {(i, j): picture_p(cells, i, j) for i, j in pairs}
+    sums, counts = by_prompt(layout(cells)), cells.counts()
+    flips = max(FLIPS, math.ceil(10 * len(pairs) / alpha))  # else the correction hides everything
+    found = {}
+    for k, (i, j) in enumerate(pairs):
+        both = sums.met[:, k] > 0
+        compared = (counts[:, i] * counts[:, j])[both]
+        found[i, j] = prompt_p(sums.wins[both, k], compared, seed=seed, flips=flips)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,102 +275,110 @@ class _Statistics:
     met: Floats
 
     @classmethod
-    def of(cls, sums: Floats, cells: _Cells, met: npt.NDArray[np.bool_]) -> _Statistics:
-        def square(name: str) -> Floats:
-            return sums[:, cells.part(name)].reshape(-1, *cells.shape)
-
-        wins, meetings = square("wins"), square("met")
+    def of(cls, sums: Sums, cells: Cells, met: npt.NDArray[np.bool_] | None = None) -> _Statistics:
+        """The statistics; raises DataError if checkpoints are not connected by shared prompts."""
+        meetings = _square(sums.met, sums.met, cells)
+        wins = _square(sums.wins, sums.met - sums.wins, cells)
+        if met is None:
+            met = meetings[0] > 0
+            _refuse_islands(met, cells.names)
         with np.errstate(invalid="ignore"):
             return cls(
-                mean=sums[:, cells.part("mean")] / sums[:, cells.part("has")],
+                mean=sums.mean / sums.has,
                 wins=wins,
                 win_rate=wins.sum(-1) / meetings.sum(-1),
                 pair_win_rate=wins / meetings,
-                difference=square("difference") / meetings,
+                difference=_square(sums.difference, -sums.difference, cells) / meetings,
                 strength=bradley_terry(wins, met, VIRTUAL_TIES),
                 met=meetings,
             )
 
 
-def _standing(k: int, cells: _Cells, estimate: _Statistics, samples: _Statistics) -> Standing:
-    own = [scores[k] for scores in cells.scores]
-    return Standing(
-        name=cells.names[k],
-        strength=float(estimate.strength[0, k]),
-        strength_interval=percentile_interval(samples.strength[:, k]),
-        win_rate=float(estimate.win_rate[0, k]),
-        win_rate_interval=percentile_interval(samples.win_rate[:, k]),
-        mean=float(estimate.mean[0, k]),
-        mean_interval=percentile_interval(samples.mean[:, k]),
-        prompts=sum(len(values) > 0 for values in own),
-        pictures=sum(map(len, own)),
-        missing=cells.missing[k],
-    )
+def _square(upper: Floats, lower: Floats, cells: Cells) -> Floats:
+    """Matrices (draws, m, m) from what is above and below the diagonal, (draws, pairs) each."""
+    m = len(cells.names)
+    i, j = np.triu_indices(m, 1)
+    full = np.zeros((len(upper), m, m))
+    full[:, i, j], full[:, j, i] = upper, lower
+    return full
 
 
-def _meeting(i: int, j: int, cells: _Cells, estimate: _Statistics, samples: _Statistics) -> Meeting:
-    difference = percentile_interval(samples.strength[:, i] - samples.strength[:, j])
-    return Meeting(
-        first=cells.names[i],
-        second=cells.names[j],
-        prompts=int(estimate.met[0, i, j]),
-        win_rate=float(estimate.pair_win_rate[0, i, j]),
-        mean_difference=float(estimate.difference[0, i, j]),
-        mean_difference_interval=percentile_interval(samples.difference[:, i, j]),
-        strength_difference=float(estimate.strength[0, i] - estimate.strength[0, j]),
-        strength_difference_interval=difference,
-        told_apart=not difference.holds(0),
-    )
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Estimates and their draws; `groups` says which prompts each checkpoint has, if redrawn."""
 
+    cells: Cells
+    estimate: _Statistics
+    samples: _Statistics
+    groups: npt.NDArray[np.bool_] | None
 
-def _cells(
-    columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]], score: str, by: str, prompt: str
-) -> _Cells:
-    for name in (score, by, prompt):
-        if name not in columns:
-            raise ConfigError(f"no column named {name!r}; the table has {', '.join(columns)}")
-    values = _numbers(columns[score], score)
-    rows = list(zip(columns[by], columns[prompt], values, strict=True))
-    named = [row for row in rows if not (_missing(row[0]) or _missing(row[1]))]
-    names = sorted({str(model) for model, _, _ in named})
-    if len(names) < 2:
-        raise DataError(
-            f"ranking by {by!r} needs two or more checkpoints, found {', '.join(names) or 'none'}"
+    @classmethod
+    def of(cls, cells: Cells, resample: str, draws: int, seed: int) -> _Found:
+        estimate = _Statistics.of(by_prompt(layout(cells)).total(), cells)
+        samples = _Statistics.of(redrawn(cells, resample, draws, seed), cells, estimate.met[0] > 0)
+        return cls(cells, estimate, samples, None if resample == "seeds" else cells.counts() > 0)
+
+    @property
+    def order(self) -> list[int]:
+        """Checkpoints, strongest first."""
+        return [int(k) for k in np.argsort(-self.estimate.strength[0], kind="stable")]
+
+    def meetings(self, p: Mapping[tuple[int, int], float]) -> list[Meeting]:
+        """Every two, the stronger first; p is of i < j."""
+        pairs = combinations(self.order, 2)
+        return [self.meeting(i, j, p[min(i, j), max(i, j)]) for i, j in pairs]
+
+    def standing(self, k: int) -> Standing:
+        own, samples = self.cells.model == k, self.samples
+        return Standing(
+            name=self.cells.names[k],
+            strength=float(self.estimate.strength[0, k]),
+            strength_interval=self._interval(samples.strength[:, k], k),
+            win_rate=float(self.estimate.win_rate[0, k]),
+            win_rate_interval=self._interval(samples.win_rate[:, k], k),
+            mean=float(self.estimate.mean[0, k]),
+            mean_interval=self._interval(samples.mean[:, k], k),
+            prompts=len(np.unique(self.cells.prompt[own])),
+            pictures=int(own.sum()),
+            missing=self.cells.missing[k],
+            strength_error=_deviation(samples.strength[:, k]),
+            win_rate_error=_deviation(samples.win_rate[:, k]),
+            mean_error=_deviation(samples.mean[:, k]),
         )
-    at = {name: k for k, name in enumerate(names)}
-    gathered: dict[object, list[list[float]]] = {}
-    missing = [0] * len(names)
-    for model, text, value in named:
-        own = gathered.setdefault(text, [[] for _ in names])[at[str(model)]]
-        if np.isfinite(value):
-            own.append(value)
-        else:
-            missing[at[str(model)]] += 1
-    scores = [[np.array(cell, np.float64) for cell in cells] for cells in gathered.values()]
-    return _Cells(names, scores, missing, len(rows) - len(named))
+
+    def meeting(self, i: int, j: int, p: float) -> Meeting:
+        estimate, samples = self.estimate, self.samples
+        strengths = samples.strength[:, i] - samples.strength[:, j]
+        return Meeting(
+            first=self.cells.names[i],
+            second=self.cells.names[j],
+            prompts=int(estimate.met[0, i, j]),
+            win_rate=float(estimate.pair_win_rate[0, i, j]),
+            win_rate_interval=self._interval(samples.pair_win_rate[:, i, j], i, j),
+            mean_difference=float(estimate.difference[0, i, j]),
+            mean_difference_interval=self._interval(samples.difference[:, i, j], i, j),
+            strength_difference=float(estimate.strength[0, i] - estimate.strength[0, j]),
+            strength_difference_interval=self._interval(strengths, i, j),
+            p_value=p,
+            p_adjusted=math.nan,
+            told_apart=False,
+        )
+
+    def _interval(self, samples: Floats, *models: int) -> Interval:
+        """Of a statistic of the prompts that these checkpoints have in common."""
+        if self.groups is None:
+            return percentile_interval(samples)
+        return expanded_interval(samples, int(self.groups[:, models].all(1).sum()))
 
 
-def _numbers(values: Sequence[Any] | npt.NDArray[Any], name: str) -> list[float]:
-    try:
-        return [np.nan if value is None else float(value) for value in values]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"column {name!r} holds text; give a score column") from error
-
-
-def _missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def _deviation(samples: Floats) -> float:
+    finite = samples[np.isfinite(samples)]
+    return float(finite.std(ddof=1)) if len(finite) > 1 else math.nan
 
 
 def _refuse_islands(met: npt.NDArray[np.bool_], names: Sequence[str]) -> None:
     """Raise DataError if some checkpoints are not connected by shared prompts."""
-    reached = {0}
-    frontier = [0]
-    while frontier:
-        near = set(np.flatnonzero(met[frontier.pop()]).tolist()) - reached
-        reached |= near
-        frontier += near
-    apart = [name for k, name in enumerate(names) if k not in reached]
-    if apart:
+    if apart := islands(met, names):
         raise DataError(
             f"{', '.join(apart)} and {names[0]} share no prompt with a score, not even through "
             "other checkpoints; score them on the same prompts"

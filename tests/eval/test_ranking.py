@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ from scipy.optimize import minimize
 
 from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import Floats
-from beholder.eval.ranking import Ranking, bradley_terry, prompt_means, rank
+from beholder.eval.ranking import (
+    Ranking,
+    bradley_terry,
+    corrected_together,
+    prompt_means,
+    rank,
+    tiers,
+)
 
 # two prompts, three checkpoints; c fails on the second prompt
 ROWS = [
@@ -19,7 +27,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-def ranked(rows: Sequence[tuple[object, object, object]], **options: float) -> Ranking:
+def ranked(rows: Sequence[tuple[object, object, object]], **options: object) -> Ranking:
     model, prompt, score = (list(column) for column in zip(*rows, strict=True))
     columns = {"model": model, "prompt": prompt, "mps.overall": score}
     return rank(columns, score="mps.overall", **options)  # type: ignore[arg-type]
@@ -146,6 +154,8 @@ def test_what_cannot_be_ranked_is_refused() -> None:
         ranked(ROWS[:1])
     with pytest.raises(DataError, match="c and a share no prompt"):
         ranked([*ROWS[:2], ("c", "r", 1.0)])
+    with pytest.raises(DataError, match="b and a share no prompt"):
+        ranked([("a", "p", None), ("b", "p", None)])
     with pytest.raises(ConfigError, match="no column named 'model'"):
         rank({"mps.total": [1.0]}, score="mps.total")
     with pytest.raises(ConfigError, match="holds text"):
@@ -161,3 +171,91 @@ def test_prompt_means_are_of_each_checkpoint_on_each_prompt() -> None:
     names, means = prompt_means(columns, score="s")
     assert names == ["a", "b"]
     np.testing.assert_equal(means, [[2.0, 5.0], [np.nan, 7.0]])
+
+
+def test_told_apart_is_the_corrected_test() -> None:
+    """Seven prompts swept: 2 / 2^7 each; three such pairs are corrected to three times that."""
+    swept = ranked([(m, p, s) for p in range(7) for m, s in (("a", 3.0), ("b", 2.0), ("c", 1.0))])
+    assert [m.p_value for m in swept.meetings] == pytest.approx([2 / 128] * 3)
+    assert [m.p_adjusted for m in swept.meetings] == pytest.approx([6 / 128] * 3)
+    assert all(m.told_apart for m in swept.meetings)
+    strict = ranked([(m, p, s) for p in range(7) for m, s in (("a", 3.0), ("b", 2.0))], alpha=0.01)
+    assert strict.meetings[0].p_adjusted == pytest.approx(2 / 128)
+    assert not strict.meetings[0].told_apart
+
+
+def test_rankings_that_are_looked_at_together_are_corrected_together() -> None:
+    one = ranked([(m, p, s) for p in range(6) for m, s in (("a", 3.0), ("b", 2.0))])
+    assert one.meetings[0].told_apart  # 2 / 64
+    for together in corrected_together([one, one]):
+        assert together.meetings[0].p_adjusted == pytest.approx(4 / 64)
+        assert not together.meetings[0].told_apart
+
+
+def test_tiers_are_runs_of_neighbours_that_are_not_told_apart() -> None:
+    rows = graded(60, [0.0, 0.1, 1.5, 1.6])
+    found = [set(tier) for tier in tiers(ranked(rows))]
+    assert found == [{"m2", "m3"}, {"m0", "m1"}]
+    result = ranked(graded(40, [3.0, 6.0, 0.0]))
+    assert tiers(result) == [["m1"], ["m0"], ["m2"]]
+    a, b, c = result.meetings  # m1-m0, m1-m2, m0-m2
+    chain = replace(
+        result, meetings=[replace(a, told_apart=False), b, replace(c, told_apart=False)]
+    )
+    assert tiers(chain) == [["m1", "m0"], ["m0", "m2"]]
+    every = replace(result, meetings=[replace(m, told_apart=False) for m in result.meetings])
+    assert tiers(every) == [["m1", "m0", "m2"]]
+
+
+@pytest.mark.parametrize("resample", ["prompts", "seeds", "both"])
+def test_other_names_give_the_same_ranking(resample: str) -> None:
+    rows = [row for seed in range(3) for row in graded(8, [0.0, 0.4], seed)]
+    other = [("z" if name == "m0" else "a", prompt, score) for name, prompt, score in rows]
+    one, two = (ranked(each, resample=resample, draws=200) for each in (rows, other))
+    assert [s.strength for s in one.standings] == pytest.approx([s.strength for s in two.standings])
+    assert one.meetings[0].p_value == pytest.approx(two.meetings[0].p_value)
+    if resample == "prompts":
+        highs = [s.strength_interval.high for s in one.standings]
+        assert highs == pytest.approx([s.strength_interval.high for s in two.standings])
+
+
+def test_what_is_redrawn_decides_what_is_uncertain() -> None:
+    """Prompts on which one is always better by 0 to 7: certain for these, less so for others."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (name, f"p{p}", p * gain + 0.1 * float(rng.normal()))
+        for p in range(8)
+        for name, gain in (("a", 0.0), ("b", 1.0))
+        for _ in range(3)
+    ]
+    widths = {}
+    for resample in ("seeds", "prompts", "both"):
+        (meeting,) = ranked(rows, resample=resample, draws=300).meetings
+        interval = meeting.mean_difference_interval
+        widths[resample] = interval.high - interval.low
+    assert widths["seeds"] < 0.2 < 2 < widths["prompts"]
+    assert widths["both"] >= 0.9 * widths["prompts"]
+    assert ranked(rows, resample="seeds", draws=2).meetings[0].p_value < 1e-4
+
+
+def test_unknown_redraws_and_levels_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match="resample is 'all'; expected one of prompts, seeds, both"
+    ):
+        ranked(ROWS, resample="all")
+    with pytest.raises(ConfigError, match="alpha is 1"):
+        ranked(ROWS, alpha=1)
+
+
+def test_one_prompt_tells_nothing_apart_and_has_no_interval() -> None:
+    (meeting,) = ranked([("a", "p", 1.0), ("b", "p", 2.0)]).meetings
+    assert meeting.p_value == 1.0
+    assert math.isnan(meeting.mean_difference_interval.low)
+
+
+def test_standard_errors_are_those_of_a_mean_over_prompts() -> None:
+    values = [1.0, 2.0, 4.0, 9.0, 4.0]
+    result = ranked([row for p, v in enumerate(values) for row in (("a", p, v), ("b", p, 0.0))])
+    first, second = result.standings
+    assert first.mean_error == pytest.approx(np.std(values) / math.sqrt(5), rel=0.05)
+    assert (second.mean_error, first.win_rate_error) == (0.0, 0.0)

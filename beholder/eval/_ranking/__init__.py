@@ -1,0 +1,1 @@
+"""The parts of `beholder.eval.ranking` and `beholder.eval.leaderboard`."""
