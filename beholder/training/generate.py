@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from beholder.errors import ConfigError
 from beholder.training._guidance.candidates import scored
+from beholder.training._rendering.pictures import write_png
 from beholder.training._tuning.signal import Signal
 from beholder.training.fit.learner import require
 from beholder.training.guidance import (
@@ -262,12 +262,9 @@ def _errors(folder: Path) -> dict[str, str]:
 
 
 def _write(folder: Path, rows: Sequence[int], prompts: Sequence[str], batch: _Batch) -> None:
-    from PIL import Image  # noqa: PLC0415
-
-    levels = (batch.pixels.detach().float().cpu() * 255).round().to(torch.uint8)
     with (folder / MANIFEST).open("a", encoding="utf-8") as file:
         for k, row in enumerate(rows):
-            Image.fromarray(levels[k].permute(1, 2, 0).numpy()).save(folder / _name(row))
+            write_png(folder / _name(row), batch.pixels[k])
             score = batch.scores[k]
             told = {
                 "image": _name(row),

@@ -119,9 +119,14 @@ class Driver:
         """Whether the denoiser can be run at chosen times."""
         return self._noise is not None
 
-    def generators(self, seeds: Sequence[int]) -> list[torch.Generator]:
-        """One generator a picture: a picture depends on its seed, not on its neighbours."""
-        return [torch.Generator(self.device).manual_seed(seed) for seed in seeds]
+    def generators(
+        self, seeds: Sequence[int], device: torch.device | None = None
+    ) -> list[torch.Generator]:
+        """One generator a picture: a picture depends on its seed, not on its neighbours.
+
+        They draw on `device`, None is the pipeline's own.
+        """
+        return [torch.Generator(device or self.device).manual_seed(seed) for seed in seeds]
 
     def sample(
         self,
@@ -167,13 +172,22 @@ class Driver:
         return Sampled(pixels, watch.latents)
 
     def own_call(
-        self, prompts: Sequence[str], sampling: Sampling, *, seeds: Sequence[int]
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling,
+        *,
+        seeds: Sequence[int],
+        noise_on: torch.device | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
-        """Pixels of the pipeline's own call, which `sample` must equal."""
+        """Pixels of the pipeline's own call, which `sample` must equal.
+
+        Noise that is drawn on the CPU is the same on every machine; None draws it where the
+        pipeline computes.
+        """
         arguments = self._arguments(prompts, sampling)
         with vae_in_its_dtype(self.pipe):
             images: Tensor = self.pipe(
-                **arguments, generator=self.generators(seeds), output_type="pt"
+                **arguments, generator=self.generators(seeds, noise_on), output_type="pt"
             ).images
         return images
 
