@@ -6,9 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from beholder._page.wording import number, visible
+
+Values = Sequence[float] | npt.NDArray[np.float64]
 
 BINS = 32
 """Bars of a histogram: wide enough to see at 300 px, fine enough to show two humps."""
@@ -90,19 +94,25 @@ def scale(axis: Axis, *, guide: float | None = None, name: str = "") -> Markup:
     return frame.format(16 if guide is None else 32, Markup().join(texts))
 
 
-def counts(values: Sequence[float], axis: Axis) -> list[int]:
+def counts(values: Values, axis: Axis) -> list[int]:
     """How many values lie in each of `BINS` equal parts of the axis; non-finite ones nowhere."""
-    tally = [0] * BINS
-    for value in values:
-        if math.isfinite(value):
-            tally[min(int(axis.at(value) / 100 * BINS), BINS - 1)] += 1
+    shares = (finite(values) - axis.low) / (axis.high - axis.low)
+    places = np.minimum(np.round(shares.clip(0, 1), 4) * BINS, BINS - 1).astype(np.int64)
+    tally: list[int] = np.bincount(places, minlength=BINS).tolist()
     return tally
 
 
-def histogram(axis: Axis, values: Sequence[float], label: str, *, peak: float) -> Markup:
+def finite(values: Values) -> npt.NDArray[np.float64]:
+    """The values that are finite numbers."""
+    numbers = np.asarray(values, dtype=np.float64)
+    known: npt.NDArray[np.float64] = numbers[np.isfinite(numbers)]
+    return known
+
+
+def histogram(axis: Axis, values: Values, label: str, *, peak: float) -> Markup:
     """Bars of `values` with a line at their mean; `peak` is the share of the tallest bar."""
-    finite = [value for value in values if math.isfinite(value)]
-    tally = counts(finite, axis)
+    known = finite(values)
+    tally = counts(known, axis)
     bars = [
         Markup('<rect class="bar" x="{}%" width="{}%" y="{}%" height="{}%"/>').format(
             round(100 * k / BINS + 0.25, 2),
@@ -111,9 +121,9 @@ def histogram(axis: Axis, values: Sequence[float], label: str, *, peak: float) -
             round(height, 2),
         )
         for k, count in enumerate(tally)
-        if count and (height := 94 * count / len(finite) / peak)
+        if count and (height := 94 * count / len(known) / peak)
     ]
-    mean = [_upright(axis.at(sum(finite) / len(finite)), "mean")] if finite else []
+    mean = [_upright(axis.at(float(known.mean())), "mean")] if len(known) else []
     return _svg([*bars, _base(), *mean], label, height=52)
 
 

@@ -68,16 +68,19 @@ class Missing:
     reason: str
 
 
-def thumbnail(source: ImageSource, *, fit: Fit | None = None) -> Thumbnail | Missing:
-    """A copy of at most 320 pixels a side; why there is none if the picture cannot be read.
+def thumbnail(
+    source: ImageSource, *, fit: Fit | None = None, side: int = SIDE, quality: int = 80
+) -> Thumbnail | Missing:
+    """A copy of at most `side` pixels a side; why there is none if the picture cannot be read.
 
-    `fit` shows the square that a reward saw: "crop", "squash" or "pad"; None the whole picture.
+    `fit` shows the square that a reward saw, 320 pixels a side: "crop", "squash" or "pad"; None the
+    whole picture. `quality` is that of WebP, in [0, 100].
     """
     whole = opened(source)
     if isinstance(whole, Missing):
         return whole
-    small = _shrunk(whole) if fit is None else squared(whole, fit)
-    return Thumbnail(_address(small, "WEBP", quality=80), small.width, small.height)
+    small = _shrunk(whole, side) if fit is None else squared(whole, fit)
+    return Thumbnail(_address(small, "WEBP", quality=quality), small.width, small.height)
 
 
 def opened(source: ImageSource) -> Image | Missing:
@@ -166,8 +169,8 @@ def _as_pil(pixels: Shaped[Tensor, "3 h w"]) -> Image:
     return Image.fromarray(whole.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def _shrunk(picture: Image) -> Image:
-    picture.thumbnail((SIDE, SIDE))
+def _shrunk(picture: Image, side: int) -> Image:
+    picture.thumbnail((side, side))
     return picture
 
 

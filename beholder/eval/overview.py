@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from importlib.metadata import version
+from typing import Any, TypeVar
 
+import numpy as np
+
+from beholder._page.plots import finite
 from beholder.errors import ConfigError, ImageError
+from beholder.eval._report.choice import KINDS, Scored, choose
+from beholder.eval._report.columns import Columns, Names, pictured, read_columns, rows_at
+from beholder.eval._report.profiles import FEWEST, profiles
+from beholder.eval._report.selection import best_and_worst_rows
+from beholder.eval.leaderboard import Leaderboard, LeaderboardConfig, Objective, leaderboard
 from beholder.eval.preference import Evaluation, ProtocolName, evaluate
-from beholder.eval.ranking import Ranking, rank
+from beholder.eval.ranking import Ranking, tiers
 from beholder.eval.report import (
     METHODS,
     AccuracyRow,
@@ -18,21 +28,26 @@ from beholder.eval.report import (
     ExplainedPicture,
     FilterSummary,
     Fit,
+    Gallery,
     PictureFeedback,
+    Profile,
     RankRow,
     Report,
     ScoredPicture,
+    base_report,
     disagreements,
-    report_from_table,
 )
-from beholder.eval.table_scores import TableScores
+from beholder.eval.table_scores import TableScores, pair_of
 from beholder.images import ImageSource
-from beholder.tables import ScoreTable, unknown
+from beholder.tables import ScoreTable, score_parts, unknown
 from beholder.types import Explanation, Preference
 
 Explain = Callable[[ImageSource, str], Sequence[Explanation]]
 ExplainFeedback = Callable[[ImageSource, str], PictureFeedback]
 Found = TypeVar("Found")
+
+CERTAINTY = 0.8
+"""With which the leaderboard's neighbours should be told apart, for how many prompts that takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +55,14 @@ class Overview:
     """What a report is made of besides the scores themselves.
 
     Attributes:
-        judgements: what people said; gives accuracy and disagreements.
+        judgements: what people said; gives accuracy, agreement and disagreements.
         protocol: how pairs are counted.
-        by: the column that names the checkpoint; "" leaves out the ranking.
-        aspect: what decides best, worst and the ranking: an aspect or "total".
+        by: the column that names the checkpoint; "" leaves out the leaderboard.
+        category: the column that divides the prompts; "" takes all together.
+        aspect: what decides best, worst and the order of checkpoints: an aspect or "total".
+        scores: further score columns; none takes the totals of the table's other rewards.
+        pictures: most pictures in the gallery; 0 leaves it out.
+        seed: of what the gallery draws by chance and of the leaderboard's intervals.
         filtered: what a filter did.
         title, notice: the headline, and what a reader must know first.
         judges: who gave the judgements, as the page calls them.
@@ -54,7 +73,11 @@ class Overview:
     judgements: Sequence[Preference] = ()
     protocol: ProtocolName = "imagereward"
     by: str = ""
+    category: str = ""
     aspect: str = "total"
+    scores: Sequence[str] = ()
+    pictures: int = 400
+    seed: int = 0
     filtered: FilterSummary | None = None
     title: str = ""
     notice: str = ""
@@ -66,39 +89,147 @@ class Overview:
 def overview(table: ScoreTable, reward: str, parts: Overview | None = None) -> Report:
     """The report of one reward's scores; the table's other rewards are its baselines.
 
+    Of a table of any size the numbers alone are held; texts are read of the rows that are shown.
+
     Raises:
         ConfigError: if the table has no such reward or column.
         DataError: if the table is damaged, or the checkpoints share no prompts.
     """
     parts = parts or Overview()
-    if reward not in table.rewards:
-        raise ConfigError(unknown("reward", reward, table.rewards))
-    if parts.by and parts.by not in table.columns:
-        raise ConfigError(unknown("column", parts.by, table.columns))
-    rows = list(table.rows())
-    base = report_from_table(
-        rows,
-        reward=reward,
-        group=parts.by or None,
-        by=parts.aspect,
-        title=parts.title,
-        count=parts.count,
-    )
-    ranking = _ranking(table, reward, parts)
-    results = _evaluations(table, rows, reward, parts)
+    names = _names(table, reward, parts)
+    numbers = read_columns(table.parts, names)
+    ends = best_and_worst_rows(numbers, by=parts.aspect, count=parts.count)
+    judged = _judged_rows(table, parts)
+    results = _evaluations(table, list(judged.values()), reward, parts)
+    divided = _disagreements(list(judged.values()), reward, parts)
+    rows = _gallery_rows(numbers, parts, [*ends[0], *ends[1], *_rows_of(divided, judged)])
+    found = dict(rows_at(table.parts, names.present(), [*ends[0], *ends[1], *rows]))
+    best, worst = ([pictured(found[row], names) for row in side] for side in ends)
+    board = _leaderboard(table, reward, parts)
+    base = base_report(numbers, names, best, worst, title=parts.title)
+    ranking = None if board is None else board.rankings[board.scores[0]]
     return replace(
         base,
         notice=parts.notice,
         judges=parts.judges,
-        protocol={**base.protocol, **_protocol(table, reward, results.get(reward))},
+        protocol={**base.protocol, **_protocol(table, parts, reward, results.get(reward), board)},
         accuracy=[row for name, found in results.items() for row in _accuracy(name, found, reward)],
         ranking=[] if ranking is None else _standings(ranking),
         not_told_apart=[] if ranking is None else not_told_apart(ranking),
-        disagreements=_disagreements(rows, reward, parts),
+        leaderboard=board,
+        profiles=_profiles(numbers, names, board),
+        gallery=_gallery([pictured(found[row], names) for row in rows], numbers, parts, board),
+        disagreements=divided,
         filtered=parts.filtered,
         commands=parts.commands,
         methods=_methods(table, ranking, results),
     )
+
+
+def _names(table: ScoreTable, reward: str, parts: Overview) -> Names:
+    """The columns that the page reads; raises ConfigError if one of them is not there."""
+    if reward not in table.rewards:
+        raise ConfigError(unknown("reward", reward, table.rewards))
+    columns = table.columns
+    others = [name for name in parts.scores if not name.startswith(f"{reward}.")]
+    for name in (parts.by, parts.category, *parts.scores):
+        if name and name not in columns:
+            raise ConfigError(unknown("column", name, columns))
+    return Names(
+        reward=reward,
+        parts=score_parts(columns, reward),
+        others=others or [f"{name}.total" for name in table.rewards if name != reward],
+        group=parts.by,
+        category=parts.category,
+        seed="seed" if "seed" in columns else "",
+        table=columns,
+    )
+
+
+def _judged_rows(table: ScoreTable, parts: Overview) -> dict[int, dict[str, Any]]:
+    """Row number -> the row, of every picture that people judged."""
+    wanted = {pair_of(i, p.prompt) for p in parts.judgements for i in (p.first, p.second)}
+    start, rows = 0, []
+    for part in table.parts(["image", "prompt"]) if wanted else ():
+        pairs = zip(part["image"].to_pylist(), part["prompt"].to_pylist(), strict=True)
+        rows += [start + k for k, (i, p) in enumerate(pairs) if pair_of(i, p or "") in wanted]
+        start += len(part)
+    return dict(rows_at(table.parts, table.columns, rows))
+
+
+def _rows_of(divided: Sequence[Disagreement], judged: Mapping[int, Mapping[str, Any]]) -> list[int]:
+    """The rows of pictures that stand in a disagreement."""
+    shown = {pair_of(str(i), d.prompt) for d in divided for i in (d.first, d.second)}
+    return [k for k, r in judged.items() if pair_of(r["image"], r["prompt"] or "") in shown]
+
+
+def _gallery_rows(numbers: Columns, parts: Overview, first: Sequence[int]) -> list[int]:
+    if not parts.pictures:
+        return []
+    scored = Scored(
+        scores=numbers.scores[parts.aspect],
+        checkpoints=numbers.checkpoints,
+        cells=numbers.cells,
+    )
+    rows = choose(scored, count=parts.pictures, seed=parts.seed, first=first)
+    return [int(row) for row in rows]
+
+
+def _gallery(
+    shown: Sequence[ScoredPicture], numbers: Columns, parts: Overview, board: Leaderboard | None
+) -> Gallery | None:
+    if not shown:
+        return None
+    scores = dict.fromkeys([parts.aspect, *numbers.scores])
+    known = {name: finite(numbers.scores[name]) for name in scores}
+    of = int(np.isfinite(numbers.scores[parts.aspect]).sum())
+    return Gallery(
+        pictures=shown,
+        ranges={n: (float(v.min()), float(v.max())) for n, v in known.items() if len(v)},
+        of=of,
+        how=_how(parts) if len(shown) < of else "",
+        checkpoints=[] if board is None else board.names,
+    )
+
+
+def _how(parts: Overview) -> str:
+    """How the gallery was chosen, as a sentence."""
+    each = "of each checkpoint " if parts.by else ""
+    beside = ", beside those of other checkpoints with their prompt and seed" if parts.by else ""
+    return (
+        f"They were chosen by {parts.aspect}: {each}in turn the {', the '.join(KINDS[:-1])} "
+        f"and a {KINDS[-1]} one (seed {parts.seed}){beside}."
+    )
+
+
+def _leaderboard(table: ScoreTable, reward: str, parts: Overview) -> Leaderboard | None:
+    """The leaderboard of the reward and of the further scores, which are its trade-offs too."""
+    if not parts.by:
+        return None
+    first = f"{reward}.{parts.aspect}"
+    further = parts.scores or [f"{name}.total" for name in table.rewards if name != reward]
+    scores = list(dict.fromkeys([first, *further]))
+    objectives = [Objective(name=score.removesuffix(".total"), column=score) for score in scores]
+    config = LeaderboardConfig(
+        scores=scores,
+        by=parts.by,
+        categories=[parts.category] if parts.category else [],
+        seed=parts.seed,
+        pareto=objectives if len(objectives) > 1 else (),
+        judgements=parts.judgements,
+        protocol=parts.protocol,
+        certainty=CERTAINTY,
+    )
+    return leaderboard(table, config)
+
+
+def _profiles(numbers: Columns, names: Names, board: Leaderboard | None) -> list[Profile]:
+    """Over the reward's aspects, or over all rewards if those are too few; the best first."""
+    aspects = [name for name in names.parts if name != "total"]
+    dimensions = aspects if len(aspects) >= FEWEST else ["total", *names.others]
+    found = {profile.name: profile for profile in profiles(numbers, dimensions)}
+    order = [] if board is None else board.names
+    return [found[name] for name in order if name in found]
 
 
 def explained(report: Report, explain: Explain, *, fit: Fit, count: int = 2) -> Report:
@@ -136,24 +267,7 @@ def _asked(
 
 def not_told_apart(ranking: Ranking) -> list[list[str]]:
     """The longest runs of neighbouring checkpoints of which no two are told apart."""
-    names = [standing.name for standing in ranking.standings]
-    apart = {(m.first, m.second) for m in ranking.meetings if m.told_apart}
-    runs: list[list[str]] = []
-    for start in range(len(names)):
-        end = start + 1
-        while end < len(names) and not any((n, names[end]) in apart for n in names[start:end]):
-            end += 1
-        run = names[start:end]
-        if len(run) > 1 and not any(set(run) <= set(longer) for longer in runs):
-            runs.append(run)
-    return runs
-
-
-def _ranking(table: ScoreTable, reward: str, parts: Overview) -> Ranking | None:
-    if not parts.by:
-        return None
-    score = f"{reward}.{parts.aspect}"
-    return rank(table.arrays([parts.by, "prompt", score]), score=score, by=parts.by)
+    return [tier for tier in tiers(ranking) if len(tier) > 1]
 
 
 def _evaluations(
@@ -220,22 +334,36 @@ def _judged(scores: Mapping[str, float], said: Preference) -> dict[str, float]:
     return {aspect: score for aspect, score in found.items() if score is not None}
 
 
-def _protocol(table: ScoreTable, reward: str, result: Evaluation | None) -> dict[str, str]:
-    import torch  # noqa: PLC0415
-
+def _protocol(
+    table: ScoreTable,
+    parts: Overview,
+    reward: str,
+    result: Evaluation | None,
+    board: Leaderboard | None,
+) -> dict[str, str]:
+    """What the figures depend on, and the versions of what computed them."""
     config = table.config(reward)
     said = {
         "reward": f"{reward} ({config['reward']})",
         "weights": f"{str(config['weights'])[:16]}",
-        "beholder": str(config["beholder"]),
-        "torch": torch.__version__,
-        "date": datetime.now(UTC).date().isoformat(),
         "transparent pixels": str(config["alpha"]),
     }
+    for name in table.rewards:
+        if name != reward:
+            other = table.config(name)
+            said[f"reward {name}"] = f"{other['reward']}, weights {str(other['weights'])[:16]}"
     if result is not None:
         said["accuracy"] = f"{result.protocol}: {result.meaning}"
         said["intervals"] = f"{result.level:.0%}, bootstrap of {result.draws} draws over prompts"
-    return said
+    said |= {} if board is None else {f"leaderboard: {n}": t for n, t in board.protocol.items()}
+    said |= {"gallery": f"seed {parts.seed}"} if parts.pictures else {}
+    return said | {"scored with": f"beholder {config['beholder']}"} | _versions()
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in ("beholder", "torch", "numpy")}
+    python = platform.python_version()
+    return {**found, "python": python, "date": datetime.now(UTC).date().isoformat()}
 
 
 def _methods(

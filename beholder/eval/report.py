@@ -1,11 +1,11 @@
-"""One self-contained HTML page about a reward: accuracy, ranking, pictures, masks, faults.
+"""One self-contained HTML page about a reward: checkpoints, pictures, maps, people, faults.
 
-The page asks nothing of the network, runs no script and opens from any folder.
+The page asks nothing of the network and opens from any folder. Its own script, which its policy
+names by hash, sorts, filters, enlarges and compares pictures; all findings can be read without.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,20 +14,33 @@ from beholder._page.document import write_whole
 from beholder._page.feedback import PictureFeedback as PictureFeedback
 from beholder._page.thumbnails import Fit as Fit
 from beholder.errors import DataError
-from beholder.eval._report.page import render
+from beholder.eval._report.columns import (
+    Columns,
+    Names,
+    in_memory,
+    pictured,
+    read_columns,
+    rows_at,
+)
+from beholder.eval._report.page import MOST_BYTES, render
 from beholder.eval._report.selection import best_and_worst as best_and_worst
+from beholder.eval._report.selection import best_and_worst_rows
 from beholder.eval._report.selection import disagreements as disagreements
 from beholder.eval._report.shown import AccuracyRow as AccuracyRow
 from beholder.eval._report.shown import Disagreement as Disagreement
 from beholder.eval._report.shown import ExplainedPicture as ExplainedPicture
 from beholder.eval._report.shown import FilterSummary as FilterSummary
+from beholder.eval._report.shown import Gallery as Gallery
+from beholder.eval._report.shown import Profile as Profile
 from beholder.eval._report.shown import RankRow as RankRow
 from beholder.eval._report.shown import Report as Report
 from beholder.eval._report.shown import ScoredPicture as ScoredPicture
 from beholder.eval._report.shown import Unread as Unread
+from beholder.eval._report.shown import Values
+from beholder.tables import score_parts
 
 MOST_PICTURES = 160
-"""Most drawings on one page; that many photographs make about 3 MB, pure noise four times that."""
+"""Most drawings outside the gallery: photographs make about 3 MB, pure noise four times that."""
 
 METHODS: Mapping[str, str] = {
     "mps": (
@@ -53,11 +66,14 @@ METHODS: Mapping[str, str] = {
 """Citations for `Report.methods`, by a short name."""
 
 
-def write_report(report: Report, path: str | os.PathLike[str]) -> Path:
+def write_report(
+    report: Report, path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES
+) -> Path:
     """The path of the page, written whole or not at all.
 
-    A picture that cannot be read becomes a card that says why. Raises DataError if the report
-    draws more than `MOST_PICTURES` pictures.
+    A picture that cannot be read becomes a card that says why. Pictures of the gallery shrink, and
+    then become fewer, until the page has at most `most_bytes`; it says how many are shown. Raises
+    DataError if the report draws more than `MOST_PICTURES` pictures outside its gallery.
     """
     drawn = sum(1 for _ in report.images())
     if drawn > MOST_PICTURES:
@@ -65,7 +81,7 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> Path:
             f"the report draws {drawn} pictures, at most {MOST_PICTURES} fit on one page; "
             "show fewer with `count`"
         )
-    return write_whole(Path(path), render(report))
+    return write_whole(Path(path), render(report, most_bytes))
 
 
 def report_from_table(
@@ -93,66 +109,47 @@ def report_from_table(
     Raises:
         DataError: if the rows have no "<reward>.total".
     """
-    pictures: list[ScoredPicture] = []
-    unread: list[Unread] = []
-    for row in rows:
-        if why := _error(row, reward):
-            unread.append(_unread(row, why))
-        else:
-            pictures.append(_scored(row, reward, group))
-    best, worst = best_and_worst(pictures, by=by, count=count)
+    listed = list(rows)
+    present = list(dict.fromkeys(name for row in listed for name in row))
+    names = Names(
+        reward=reward, parts=score_parts(present, reward), group=group or "", table=present
+    )
+    parts = in_memory(listed, names)
+    table = read_columns(parts, names)
+    ends = best_and_worst_rows(table, by=by, count=count)
+    found = dict(rows_at(parts, names.present(), [*ends[0], *ends[1]]))
+    best, worst = ([pictured(found[row], names) for row in side] for side in ends)
+    return base_report(table, names, best, worst, title=title)
+
+
+def base_report(
+    table: Columns,
+    names: Names,
+    best: Sequence[ScoredPicture],
+    worst: Sequence[ScoredPicture],
+    *,
+    title: str = "",
+) -> Report:
+    """What every report of a table has."""
     return Report(
-        title=title or f"What {reward} sees",
-        protocol={"reward": reward, "pictures": f"{len(pictures) + len(unread):,}"},
+        title=title or f"What {names.reward} sees",
+        reward=names.reward,
+        protocol={"reward": names.reward, "pictures": f"{len(table):,}"},
         best=best,
         worst=worst,
-        distributions=_distributions(pictures),
-        unread=unread,
+        distributions=_distributions(table, names),
+        unread=table.unread,
     )
 
 
-def _error(row: Mapping[str, object], reward: str) -> str:
-    """Why a row has no score; "" if it has one. Raises DataError if it was never asked for one."""
-    if why := row.get(f"{reward}.error") or row.get("error"):
-        return str(why)
-    if f"{reward}.total" not in row:
-        known = ", ".join(sorted(name for name in row if name.endswith(".total"))) or "none"
-        raise DataError(f"row {row.get('key')!r} has no {reward}.total; the table has {known}")
-    total = row[f"{reward}.total"]
-    if isinstance(total, int | float) and math.isfinite(total):
-        return ""
-    return f"non-finite: the score is {total}"
-
-
-def _unread(row: Mapping[str, object], why: str) -> Unread:
-    code, separator, reason = why.partition(": ")
-    if not separator:
-        code, reason = "error", why
-    return Unread(name=str(row.get("image", row.get("key", ""))), code=code, reason=reason)
-
-
-def _scored(row: Mapping[str, object], reward: str, group: str | None) -> ScoredPicture:
-    prefix = f"{reward}."
-    scores = {
-        name.removeprefix(prefix): float(value)
-        for name, value in row.items()
-        if name.startswith(prefix) and isinstance(value, int | float)
-    }
-    image = str(row["image"])
-    return ScoredPicture(
-        image=image,
-        prompt=str(row.get("prompt") or ""),
-        total=scores.pop("total"),
-        aspects=scores,
-        name=Path(image).name,
-        group="" if group is None else str(row.get(group, "")),
-    )
-
-
-def _distributions(pictures: Sequence[ScoredPicture]) -> dict[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = {}
-    for picture in pictures:
-        scores = found.setdefault(picture.group or "all pictures", {})
-        for aspect, value in (picture.aspects or {"total": picture.total}).items():
-            scores.setdefault(aspect, []).append(value)
+def _distributions(table: Columns, names: Names) -> dict[str, dict[str, Values]]:
+    """Checkpoint -> score -> its finite values; the total only where there are no aspects."""
+    aspects = [name for name in names.parts if name != "total"]
+    shown = [*(aspects or ["total"]), *names.others]
+    found: dict[str, dict[str, Values]] = {}
+    for group in table.groups:
+        scores = {name: table.of(group, name) for name in shown}
+        known: dict[str, Values] = {name: v for name, v in scores.items() if len(v)}
+        if known:
+            found[group or "all pictures"] = known
     return found

@@ -27,6 +27,18 @@ QUIET = (
 )
 
 
+KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    "Tab": 9,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+"""Keys without a character, and their numbers."""
+
+
 class Browser:
     """One page of a running Chromium and every event that it reported."""
 
@@ -96,17 +108,28 @@ class Browser:
             time.sleep(0.2)
 
     def press(self, key: str, *, control: bool = False) -> None:
-        """Press and let go of a key, as on a keyboard; "Enter" or one character."""
-        code, number = (key, 13) if key == "Enter" else (_code(key), ord(key.upper()))
+        """Press and let go of a key, as on a keyboard; one of `KEYS` or one character."""
+        code, number = (key, KEYS[key]) if key in KEYS else (_code(key), ord(key.upper()))
         stroke = {
             "key": key,
             "code": code,
             "windowsVirtualKeyCode": number,
             "modifiers": 2 * control,
         }
-        text = {} if control else {"text": "\r" if key == "Enter" else key}
+        letter = {"Enter": "\r"}.get(key, "" if key in KEYS else key)
+        text = {"text": letter} if letter and not control else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **stroke, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **stroke)
+
+    def click(self, selector: str) -> None:
+        """Press and let go of the mouse in the middle of an element, once it is in sight."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.evaluate(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        box = f"const box = {found}.getBoundingClientRect();"
+        middle = "[box.x + box.width / 2, box.y + box.height / 2]"
+        x, y = self.evaluate(f"(() => {{ {box} return {middle} }})()")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def screenshot(self, path: Path) -> Path:
         """The whole page as a PNG."""

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -108,3 +110,22 @@ def test_a_file_is_written_whole_or_not_at_all(
 def test_bytes_and_text_are_written_as_they_are(tmp_path: Path) -> None:
     assert write_whole(tmp_path / "a.png", b"\x89PNG\r\n\xff").read_bytes() == b"\x89PNG\r\n\xff"
     assert write_whole(tmp_path / "a.html", "é\n").read_bytes() == b"\xc3\xa9\n"
+
+
+def test_a_page_with_scripts_lets_run_those_alone(templates: Path) -> None:
+    (templates / "one.js").write_text("const a = '<b>{{ 1 }} {}';\n")
+    (templates / "two.js").write_text("a;\n")
+    html = render_page(Page(brand="b", title="t", scripts=["one.js", "two.js"]), templates, [], {})
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.S)
+    assert "const a = '<b>{{ 1 }} {}';\n\na;" in script
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'; base-uri" in html
+    plain = render_page(Page(brand="b", title="t"), templates, [], {})
+    assert "script" not in plain
+
+
+def test_both_schemes_can_be_forced(templates: Path) -> None:
+    html = render_page(Page(brand="b", title="t"), templates, [], {})
+    assert html.count(f"--paper: {DARK['paper']}") == 2
+    assert "{{" not in html
+    assert ":root[data-theme=light] { color-scheme: light }" in html

@@ -25,7 +25,8 @@ def table(tmp_path: Path) -> ScoreTable:
             path = tmp_path / f"{model}-{k}.png"
             Image.fromarray(np.full((8, 8, 3), 40 * k, np.uint8)).save(path)
             name = f"{model}-{k}"
-            rows.append({"key": name, "image": str(path), "prompt": f"p{k}", "model": model})
+            row = {"key": name, "image": str(path), "prompt": f"p{k}", "model": model}
+            rows.append({**row, "half": "first" if k < 3 else "second"})
     table = ScoreTable(tmp_path / "scores")
     totals = [MODELS[row["model"]] + 0.1 * k for k, row in enumerate(rows)]
     with table.writing() as writer:
@@ -70,6 +71,47 @@ def test_without_judgements_and_groups_only_pictures_are_shown(table: ScoreTable
     report = overview(table, "mine")
     assert (list(report.accuracy), list(report.ranking), list(report.disagreements)) == ([], [], [])
     assert len(report.best) == 6
+
+
+def test_checkpoints_are_ranked_by_every_reward_in_every_category(table: ScoreTable) -> None:
+    report = overview(table, "mine", Overview(by="model", category="half"))
+    board = report.leaderboard
+    assert board is not None
+    assert board.scores == ["mine.total", "clip.total"]
+    assert [s.name for s in board.rankings["clip.total"].standings] == ["poor", "fair", "good"]
+    assert set(board.categories) == {"first", "second"}
+    assert {o.column for o in board.objectives} == {"mine.total", "clip.total"}
+    assert [p.name for p in board.pareto if p.on_front] == ["good", "fair", "poor"]
+    named = overview(table, "mine", Overview(by="model", scores=["mine.total"])).leaderboard
+    assert named is not None
+    assert list(named.scores) == ["mine.total"]
+
+
+def test_the_gallery_holds_what_fits_with_the_pictures_of_other_sections(
+    table: ScoreTable, tmp_path: Path
+) -> None:
+    parts = Overview(judgements=judgements(tmp_path), by="model", pictures=9, count=2)
+    report = overview(table, "mine", parts)
+    gallery = report.gallery
+    assert gallery is not None
+    assert (len(gallery.pictures), gallery.of) == (9, 18)
+    assert "in turn the highest, the lowest, the nearest to the median" in gallery.how
+    shown = {picture.image for picture in gallery.pictures}
+    divided = {image for pair in report.disagreements for image in (pair.first, pair.second)}
+    assert {picture.image for picture in (*report.best, *report.worst)} | divided <= shown
+    assert list(gallery.ranges) == ["total", "clip.total"]
+    assert list(gallery.ranges["total"]) == pytest.approx([1.2, 4.5])
+    assert list(gallery.checkpoints) == ["good", "fair", "poor"]
+    assert [p.others["clip.total"] + p.total for p in gallery.pictures] == [0.0] * 9
+
+
+def test_a_gallery_with_room_for_all_shows_all_and_none_is_left_out_on_request(
+    table: ScoreTable,
+) -> None:
+    everything = overview(table, "mine").gallery
+    assert everything is not None
+    assert (len(everything.pictures), everything.how) == (18, "")
+    assert overview(table, "mine", Overview(pictures=0)).gallery is None
 
 
 def test_pictures_that_can_still_be_read_are_explained(table: ScoreTable, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_nothing_is_wider_than_the_screen(
     browser.open(request.getfixturevalue(kind), width=width)
     assert browser.evaluate("document.documentElement.scrollWidth") == width
     beyond = "[...document.body.querySelectorAll('*:not(.skip, .unseen)')].filter(e => {"
+    beyond += " if (e.closest('.scroll, dialog')) return false;"
     beyond += " const box = e.getBoundingClientRect();"
     beyond += " return box.width && (box.right > innerWidth + 1 || box.left < -1) })"
     assert browser.evaluate(f"{beyond}.map(e => e.outerHTML.slice(0, 200))") == []
@@ -83,10 +84,11 @@ def test_a_long_prompt_shows_four_lines_until_it_is_opened(page: Path, browser: 
 def test_every_link_and_fold_can_be_reached_with_the_keyboard(page: Path, browser: Browser) -> None:
     browser.open(page, width=1440)
     reached = []
-    for _ in range(browser.evaluate("document.querySelectorAll('a, summary').length")):
+    kinds = "a, summary, button:not([hidden])"
+    for _ in range(browser.evaluate(f"document.querySelectorAll('{kinds}').length")):
         for kind in ("keyDown", "keyUp"):
             browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", windowsVirtualKeyCode=9)
         reached.append(browser.evaluate("document.activeElement.outerHTML"))
     assert re.search("Skip to the findings", reached[0])
     assert len(set(reached)) == len(reached)
-    assert all(re.match("<(a|summary)", element) for element in reached)
+    assert all(re.match("<(a|summary|button)", element) for element in reached)

@@ -4,50 +4,112 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from beholder._page import plots
-from beholder._page.document import Figure, Page, render_page
+from beholder._page.document import TONES, Figure, Page, render_page
+from beholder._page.radar import radar
+from beholder._page.scatter import scatter
 from beholder._page.thumbnails import overlay
 from beholder._page.wording import number, pieces
-from beholder.eval._report.shown import AccuracyRow, Report
+from beholder.eval._report.album import Album, album_of, elements
+from beholder.eval._report.board import Board, checkpoint_figures, heat
+from beholder.eval._report.layers import layers_of, pair_of
+from beholder.eval._report.profiles import profile_axis
+from beholder.eval._report.shown import AccuracyRow, Report, Values
+from beholder.eval._report.sources import Drawings
 from beholder.eval._report.wording import headline, summary
 from beholder.types import ASPECTS, Explanation, WordRelevance
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = (
+    "elements.js",
+    "album.js",
+    "range.js",
+    "gallery.js",
+    "viewer.js",
+    "theme.js",
+    "start.js",
+)
+"""What runs in the page, in this order; each file may use those before it."""
+
+MOST_BYTES = 28_000_000
+"""Of a page: what mail and chat still take."""
+
+CONTROLS_BYTES = 40_000
+"""More than the elements around a gallery take, without its pictures."""
+
 UNREAD_NAMED = 200
 """Most unread pictures that are listed by name; the counts are of all."""
 
 
-def render(report: Report) -> str:
-    """The whole HTML page; every text of the report is escaped."""
+def render(report: Report, most_bytes: int = MOST_BYTES) -> str:
+    """The whole HTML page of at most `most_bytes`; every text of the report is escaped.
+
+    The pictures of the gallery get what the rest of the page leaves.
+    """
+    drawings = Drawings()
+    if report.gallery is None:
+        return _filled(report, drawings, None)
+    rest = len(_filled(report, drawings, None).encode())
+    room = most_bytes - rest - CONTROLS_BYTES
+    return _filled(report, drawings, album_of(report.gallery, layers_of(report, drawings), room))
+
+
+def _filled(report: Report, drawings: Drawings, album: Album | None) -> str:
+    page = frame(report, album)
+    names = [*aspects_of(report), *([] if album is None else album.gallery.ranges)]
+    names = list(dict.fromkeys(names))
     values = {
         "report": report,
+        "album": album,
+        "places": {} if album is None else album.places,
+        "pair_of": pair_of,
         "accuracy": _by_aspect(report.accuracy),
         "distributions": _turned(report.distributions),
         "axes": score_axes(report),
+        "board": None if report.leaderboard is None else Board(report.leaderboard),
+        "heat": heat,
+        "radar": radar,
+        "scatter": scatter,
+        "profile_axis": profile_axis(report.profiles),
         "unread_counts": Counter(entry.code for entry in report.unread).most_common(),
         "unread_named": UNREAD_NAMED,
         "overlay": overlay,
         "prompt_pieces": prompt_pieces,
         "peak_share": peak_share,
         "mean": mean,
+        "label": partial(label, reward=report.reward),
     }
-    return render_page(frame(report), TEMPLATES, aspects_of(report), values)
+    if album is not None:
+        tones = {name: f"tone-{k % TONES}" for k, name in enumerate(names)}
+        labels = {name: label(name, report.reward) for name in album.gallery.ranges}
+        page = replace(page, data=elements(album, labels, tones.__getitem__))
+    return render_page(page, TEMPLATES, names, values, drawings)
 
 
-def frame(report: Report) -> Page:
+def label(score: str, reward: str = "") -> str:
+    """How readers know a score: "mps.total" is mps, and "total" is that of the reward."""
+    return reward or "score" if score == "total" else score.removesuffix(".total")
+
+
+def frame(report: Report, album: Album | None = None) -> Page:
     """The masthead and the sections; one whose data is empty is left out."""
     rows = headline(report.accuracy)
     sections = {
         "accuracy": ("Held-out accuracy", report.accuracy),
-        "ranking": ("Checkpoint ranking", report.ranking),
+        "leaderboard": ("Leaderboard", report.leaderboard),
+        "ranking": ("Checkpoint ranking", report.ranking and not report.leaderboard),
+        "profiles": ("Dimension by dimension", report.profiles),
+        "distributions": ("Score distributions", report.distributions),
         "pictures": ("Best and worst pictures", report.best or report.worst),
+        "gallery": ("Gallery", album),
         "disagreements": (f"Where {report.judges} and model disagree", report.disagreements),
         "masks": ("What each condition sees", report.explanations),
         "faults": ("What is wrong where", report.feedback),
-        "distributions": ("Score distributions", report.distributions),
         "filter": ("Filter", report.filtered),
         "unread": ("Pictures without a score", report.unread),
     }
@@ -56,13 +118,15 @@ def frame(report: Report) -> Page:
         title=report.title,
         summary=report.summary or summary(report),
         notice=report.notice,
-        figures=[_figure(row) for row in rows],
-        figures_are=f"Held-out accuracy of {rows[0].method}" if rows else "",
+        figures=[_figure(row) for row in rows] or checkpoint_figures(report.leaderboard),
+        figures_are=f"Held-out accuracy of {rows[0].method}" if rows else "Win rates",
         protocol=report.protocol,
         sections={name: heading for name, (heading, data) in sections.items() if data},
         commands=report.commands,
         methods=report.methods,
         style="report.css",
+        scripts=SCRIPTS,
+        protocol_at_foot=True,
     )
 
 
@@ -97,7 +161,11 @@ def score_axes(report: Report) -> dict[str, plots.Axis]:
             found.setdefault(aspect, []).append(value)
     for scores in report.distributions.values():
         for aspect, values in scores.items():
-            found.setdefault(aspect, []).extend(values)
+            known = plots.finite(values)
+            found.setdefault(aspect, []).extend([known.min(), known.max()] if len(known) else [])
+    if report.gallery is not None:
+        for score, ends in report.gallery.ranges.items():
+            found.setdefault(score, []).extend(ends)
     return {aspect: plots.Axis.over(values) for aspect, values in found.items()}
 
 
@@ -125,23 +193,23 @@ def _by_aspect(rows: Iterable[AccuracyRow]) -> dict[str, list[AccuracyRow]]:
 
 
 def _turned(
-    distributions: Mapping[str, Mapping[str, Sequence[float]]],
-) -> dict[str, dict[str, Sequence[float]]]:
+    distributions: Mapping[str, Mapping[str, Values]],
+) -> dict[str, dict[str, Values]]:
     """Checkpoint -> aspect -> values as aspect -> checkpoint -> values."""
-    turned: dict[str, dict[str, Sequence[float]]] = {}
+    turned: dict[str, dict[str, Values]] = {}
     for group, scores in distributions.items():
         for aspect, values in scores.items():
             turned.setdefault(aspect, {})[group] = values
     return turned
 
 
-def peak_share(groups: Mapping[str, Sequence[float]], axis: plots.Axis) -> float:
+def peak_share(groups: Mapping[str, Values], axis: plots.Axis) -> float:
     """The share of its group's values in the fullest bar of any group."""
     tallies = [plots.counts(values, axis) for values in groups.values()]
     return max((max(tally) / max(sum(tally), 1) for tally in tallies), default=0.0) or 1.0
 
 
-def mean(values: Sequence[float]) -> float:
+def mean(values: Values) -> float:
     """The mean of the finite values; NaN if there is none."""
-    finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else math.nan
+    known = plots.finite(values)
+    return float(known.mean()) if len(known) else math.nan

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from beholder.errors import DataError
+import numpy as np
+
+from beholder.errors import ConfigError, DataError
+from beholder.eval._report.columns import Columns
 from beholder.eval._report.shown import Disagreement, ScoredPicture
+from beholder.tables import unknown
 from beholder.types import Preference
 
 
@@ -26,6 +30,25 @@ def best_and_worst(
     best = ordered[: min(count, math.ceil(len(ordered) / 2))]
     worst = ordered[len(best) :][-count:]
     return best, worst[::-1]
+
+
+def best_and_worst_rows(
+    table: Columns, *, by: str = "total", count: int = 6
+) -> tuple[list[int], list[int]]:
+    """The same of a table: row numbers, without making a record of every row.
+
+    Raises ConfigError if the table has no score `by`, and DataError if count is below 1.
+    """
+    if count < 1:
+        raise DataError(f"count is {count}; show at least one picture")
+    if by not in table.scores:
+        raise ConfigError(unknown("score", by, list(table.scores)))
+    scores = table.scores[by]
+    finite = np.flatnonzero(np.isfinite(scores))
+    ordered = finite[np.argsort(-scores[finite], kind="stable")]
+    best = ordered[: min(count, math.ceil(len(ordered) / 2))]
+    worst = ordered[len(best) :][-count:]
+    return best.tolist(), worst[::-1].tolist()
 
 
 def disagreements(

@@ -6,11 +6,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from beholder._page.feedback import PictureFeedback
 from beholder._page.thumbnails import Fit
 from beholder.errors import DataError
+from beholder.eval.leaderboard import Leaderboard
 from beholder.images import ImageSource
 from beholder.types import Explanation
+
+Values = Sequence[float] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,9 @@ class ScoredPicture:
         aspects: aspect -> score.
         name: what the reader should call the picture, such as its file name.
         group: the checkpoint that made it; "" if there is none.
+        category: of its prompt; "" if there is none.
+        seed: tells apart the pictures that a checkpoint made of one prompt; "" if there is none.
+        others: further scores by the name of their column, such as those of other rewards.
     """
 
     image: ImageSource
@@ -86,10 +95,51 @@ class ScoredPicture:
     aspects: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
     group: str = ""
+    category: str = ""
+    seed: str = ""
+    others: Mapping[str, float] = field(default_factory=dict)
 
     def score(self, aspect: str) -> float:
-        """The score of an aspect, or of "total"; NaN if the picture has none."""
-        return self.total if aspect == "total" else self.aspects.get(aspect, math.nan)
+        """The score of an aspect, of "total" or of a further column; NaN if there is none."""
+        if aspect == "total":
+            return self.total
+        return self.aspects.get(aspect, self.others.get(aspect, math.nan))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gallery:
+    """Pictures that a reader can sort, filter, enlarge and compare.
+
+    Attributes:
+        pictures: the most important first: where they do not fit on the page, the last are left
+            out.
+        ranges: name of each score -> its lowest and highest value in the whole table; the first
+            sorts the gallery until the reader chooses another.
+        of: how many pictures with a score the table has.
+        how: how those shown were chosen, as a sentence; "" if all are shown.
+        checkpoints: in the order in which they are listed and compared.
+    """
+
+    pictures: Sequence[ScoredPicture]
+    ranges: Mapping[str, tuple[float, float]]
+    of: int
+    how: str = ""
+    checkpoints: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One checkpoint over the dimensions of a reward.
+
+    Attributes:
+        shares: dimension -> mean share of all pictures that its pictures beat, ties half, in
+            [0, 1]; 0.5 is the average picture.
+        means: dimension -> mean score.
+    """
+
+    name: str
+    shares: Mapping[str, float]
+    means: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +220,7 @@ class Report:
 
     Attributes:
         title: the headline.
+        reward: what the page calls the total; "" is "score".
         summary: one or two sentences below it; "" writes them from the figures.
         notice: what the reader must know before trusting a number, such as what is simulated.
         judges: who gave the judgements, as the page calls them.
@@ -178,6 +229,10 @@ class Report:
         accuracy: held-out accuracy, the model's and the baselines'.
         ranking: checkpoints, best first.
         not_told_apart: sets of checkpoint names whose difference may be chance.
+        leaderboard: checkpoints under several scores, by categories, beside people; shown in
+            place of `ranking`.
+        profiles: each checkpoint over the dimensions of the reward.
+        gallery: pictures to browse.
         best, worst: pictures at both ends of the scores, such as `best_and_worst` gives.
         disagreements: pairs, such as `disagreements` gives.
         explanations: word masks and attention maps.
@@ -190,6 +245,7 @@ class Report:
     """
 
     title: str
+    reward: str = ""
     summary: str = ""
     notice: str = ""
     judges: str = "people"
@@ -197,19 +253,22 @@ class Report:
     accuracy: Sequence[AccuracyRow] = ()
     ranking: Sequence[RankRow] = ()
     not_told_apart: Sequence[Sequence[str]] = ()
+    leaderboard: Leaderboard | None = None
+    profiles: Sequence[Profile] = ()
+    gallery: Gallery | None = None
     best: Sequence[ScoredPicture] = ()
     worst: Sequence[ScoredPicture] = ()
     disagreements: Sequence[Disagreement] = ()
     explanations: Sequence[ExplainedPicture] = ()
     feedback: Sequence[PictureFeedback] = ()
-    distributions: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    distributions: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
     filtered: FilterSummary | None = None
     unread: Sequence[Unread] = ()
     commands: Sequence[str] = ()
     methods: Sequence[str] = ()
 
     def images(self) -> Iterator[ImageSource]:
-        """Every picture that the page draws, once for each time that it is drawn."""
+        """Every picture outside the gallery, once for each time that it is drawn."""
         barely = (
             ()
             if self.filtered is None

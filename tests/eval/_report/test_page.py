@@ -9,6 +9,7 @@ from beholder.eval._report import page
 from beholder.eval._report.page import aspects_of, peak_share, prompt_pieces, render, score_axes
 from beholder.eval.report import (
     ExplainedPicture,
+    Gallery,
     PictureFeedback,
     RankRow,
     Report,
@@ -120,3 +121,41 @@ def test_what_is_wrong_where_shows_every_panel_and_brings_its_style() -> None:
     assert re.findall(r'<h2 id="(\w+)-name">(.*?)</h2>', html) == [
         ("faults", "What is wrong where")
     ]
+
+
+def noise(seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (3, 300, 300), dtype=torch.uint8, generator=generator)
+
+
+def test_a_page_stays_below_its_bytes_and_says_how_many_pictures_it_shows() -> None:
+    shown = [ScoredPicture(image=noise(k), prompt="p", total=float(k)) for k in range(8)]
+    gallery = Gallery(
+        pictures=shown, ranges={"total": (0.0, 7.0)}, of=1234, how="They were chosen by lot."
+    )
+    report = Report(title="t", best=shown[:1], gallery=gallery)
+    whole = render(report)
+    assert "8 of 1,234 pictures with a score, at most 512 pixels a side" in whole
+    assert "They were chosen by lot." in whole
+    rest = len(render(Report(title="t", best=shown[:1])))
+    most = rest + page.CONTROLS_BYTES + 60_000
+    assert len(whole) > most
+    small = render(report, most)
+    assert len(small.encode()) <= most
+    assert re.search(r"\d more did not fit on one page", small)
+
+
+def test_pictures_of_the_gallery_are_known_wherever_they_are_drawn() -> None:
+    shown = ScoredPicture(image=noise(0), prompt="p", total=1.0)
+    other = ScoredPicture(image=noise(1), prompt="p", total=0.0)
+    gallery = Gallery(pictures=[other, shown], ranges={"total": (0.0, 1.0)}, of=2)
+    html = render(Report(title="t", best=[shown], gallery=gallery))
+    assert re.findall(r'data-picture="(\d+)"', html) == ["1"]
+
+
+def test_the_protocol_stands_at_the_foot() -> None:
+    html = render(Report(title="t", protocol={"torch": "2.11"}, best=[]))
+    assert html.index("Protocol and versions") < html.index("2.11")
+    assert html.index('<footer id="methods"') < html.index("Protocol and versions")
+    assert page.label("mps.total") == "mps"
+    assert (page.label("total"), page.label("total", "mps")) == ("score", "mps")

@@ -1,0 +1,74 @@
+"""The verb report as a user calls it."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.shell import Shell
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints, six prompts in two categories, two seeds."""
+    folder = tmp_path_factory.mktemp("verb")
+    rows = []
+    for k in range(6):
+        for model in "ab":
+            for seed in (0, 1):
+                path = folder / f"{model}{k}{seed}.png"
+                grey = 40 * k + 20 * (model == "a") + seed
+                Image.fromarray(np.full((16, 16, 3), grey, np.uint8)).save(path)
+                category = ("cats", "dogs")[k % 2]
+                rows.append([path, f"prompt {k}", model, category, seed])
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["image", "prompt", "model", "category", "seed"], *rows])
+    return folder / "manifest.csv"
+
+
+@pytest.fixture
+def scores(manifest: Path, shell: Shell) -> Path:
+    folder = manifest.parent / "scores"
+    assert shell("score", manifest, "-r", "tiny", "-r", "other=tiny", "-o", folder) == 0
+    return folder
+
+
+def test_a_report_of_several_rewards_shows_each_and_says_which_decides(
+    scores: Path, tmp_path: Path, shell: Shell
+) -> None:
+    page = tmp_path / "report.html"
+    assert shell("report", scores, "--by", "model", "--category", "category", "-o", page) == 0
+    assert "other decides; --reward takes another of other, tiny" in shell.err
+    assert shell.out.strip() == str(page)
+    html = page.read_text(encoding="utf-8")
+    assert re.findall(r'name="ranked-by" id="ranked-by-(\d)"', html) == ["0", "1"]
+    assert 'dir="auto">cats' in html
+    assert "24 of 24 pictures with a score" in html
+    assert f"beholder report {scores} --by model --category category -o {page}" in html
+
+
+def test_the_first_score_names_the_reward_and_the_gallery_has_its_size(
+    scores: Path, tmp_path: Path, shell: Shell
+) -> None:
+    page = tmp_path / "report.html"
+    options = ["--score", "tiny.total", "--pictures", 5, "--seed", 3, "-o", page]
+    assert shell("report", scores, "--by", "model", *options) == 0
+    assert shell.err == ""
+    html = page.read_text(encoding="utf-8")
+    assert "What tiny sees" in html
+    assert "5 of 24 pictures with a score" in html
+    assert "(seed 3)" in html
+    assert shell("report", scores, "-r", "tiny", "--pictures", 0, "-o", page) == 0
+    assert "Gallery" not in page.read_text(encoding="utf-8").partition("<footer")[0]
+
+
+def test_an_unknown_column_is_a_usage_error(scores: Path, tmp_path: Path, shell: Shell) -> None:
+    page = tmp_path / "report.html"
+    assert shell("report", scores, "-r", "tiny", "--category", "categry", "-o", page) == 2
+    assert "did you mean 'category'" in shell.err
+    assert shell("report", scores, "-r", "tiny", "--aspect", "grace", "-o", page) == 2
+    assert "no score named 'grace'" in shell.err
+    assert not page.exists()
