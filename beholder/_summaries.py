@@ -7,14 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from beholder._terminal import interval, one_line, table
+from beholder._terminal import interval, table
 
 if TYPE_CHECKING:
     from beholder._page.feedback import PictureFeedback
     from beholder.eval._estimate import Estimate
     from beholder.eval.feedback import FeedbackEvaluation
-    from beholder.eval.filtering import FilterSummary
-    from beholder.eval.ranking import Ranking
     from beholder.rewards._convert import Conversion
     from beholder.rewards.scoring import Summary
 
@@ -36,42 +34,6 @@ def score_text(summary: Summary, out: Path) -> str:
     ]
     for reward, codes in summary.errors.items():
         lines += [f"  {reward}: {count} {code}" for code, count in sorted(codes.items())]
-    return "\n".join(lines)
-
-
-def ranking_text(result: Ranking) -> str:
-    """Checkpoints from strongest to weakest, then who is not told apart."""
-    rows = [
-        [
-            s.name,
-            interval(s.strength, s.strength_interval.low, s.strength_interval.high),
-            interval(s.win_rate, s.win_rate_interval.low, s.win_rate_interval.high),
-            interval(s.mean, s.mean_interval.low, s.mean_interval.high),
-            s.pictures,
-            s.missing,
-        ]
-        for s in result.standings
-    ]
-    header = [result.by, "strength", "win rate", f"mean {result.score}", "pictures", "missing"]
-    lines = [table(rows, header)]
-    lines += [
-        f"not told apart: {m.first} and {m.second}" for m in result.meetings if not m.told_apart
-    ]
-    lines.append(
-        f"{result.prompts} prompts; {result.level:.0%} intervals, paired bootstrap over prompts"
-    )
-    if result.left_out:
-        lines.append(f"{result.left_out} rows without {result.by} or prompt do not count")
-    return "\n".join(lines)
-
-
-def filter_text(summary: FilterSummary, out: Path) -> str:
-    """How many rows were kept, and why the others were not."""
-    ordered = sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
-    lines = [f"{out}: {summary.kept} of {summary.rows} rows kept, {summary.dropped} dropped"]
-    lines += [f"  {count} {one_line(reason)}" for reason, count in ordered]
-    if summary.pictures_missing:
-        lines.append(f"{summary.pictures_missing} kept pictures could not be linked or copied")
     return "\n".join(lines)
 
 

@@ -1,8 +1,6 @@
 from pathlib import Path
 
 from beholder import _summaries as summaries
-from beholder.eval.filtering import FilterSummary, Rule
-from beholder.eval.ranking import rank
 from beholder.rewards.scoring import Summary
 
 
@@ -13,29 +11,6 @@ def test_failed_rows_are_counted_by_reward_and_code() -> None:
     assert summaries.score_text(summary, Path("scores")) == (
         "scores: 5 rows, 2 scored now, 1 failed, 2 were done before, 2.0 s\n  mps: 1 truncated"
     )
-
-
-def test_a_ranking_says_who_is_not_told_apart() -> None:
-    columns: dict[str, list[object]] = {
-        "model": ["a", "b"] * 3,
-        "prompt": [0, 0, 1, 1, 2, 2],
-        "s": [1, 2, 2, 1, 1, 1],
-    }
-    text = summaries.ranking_text(rank(columns, score="s", draws=20))
-    assert "not told apart: a and b" in text
-    assert "3 prompts" in text
-
-
-def test_the_commonest_reason_comes_first() -> None:
-    summary = FilterSummary(
-        rows=6, kept=3, dropped=3, reasons={"b": 1, "a": 2}, pictures_missing=1, rule=Rule()
-    )
-    assert summaries.filter_text(summary, Path("kept")).splitlines() == [
-        "kept: 3 of 6 rows kept, 3 dropped",
-        "  2 a",
-        "  1 b",
-        "1 kept pictures could not be linked or copied",
-    ]
 
 
 def test_the_quickstart_shows_accuracy_beside_its_baselines() -> None:

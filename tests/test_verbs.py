@@ -75,7 +75,7 @@ def test_an_archive_is_scored_as_its_folder_is(tmp_path: Path, shell: Shell) -> 
     assert [r | {"image": ""} for r in packed] == [
         r | {"image": "", "tiny.error": p["tiny.error"]} for r, p in zip(plain, packed, strict=True)
     ]
-    assert [row["image"] for row in packed] == ["x.zip/a.png", "x.zip/b.png", "x.zip/c.png"]
+    assert [row["image"] for row in packed] == [f"{tmp_path}/x.zip/{n}.png" for n in "abc"]
     assert str(packed[2]["tiny.error"]).startswith("format: ")
 
 
