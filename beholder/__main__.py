@@ -8,24 +8,24 @@ from typing import Annotated
 
 import typer
 
-from beholder import (
-    __version__,
-    _calibrate,
-    _cost,
-    _evaluate,
-    _export,
-    _filter,
-    _measure,
-    _pipelines,
-    _rank,
-    _report,
-    _score,
-    _training,
-)
-from beholder import _rewards as reward_verbs
-from beholder import _summaries as summaries
+from beholder import __version__
 from beholder import _terminal as terminal
 from beholder._annotate import app as annotate
+from beholder._verbs import (
+    calibrate,
+    cost,
+    evaluate,
+    export,
+    measure,
+    pipelines,
+    rank,
+    report,
+    rewards,
+    score,
+    summaries,
+    training,
+)
+from beholder._verbs import filter as filters
 from beholder.errors import ConfigError
 
 app = typer.Typer(
@@ -143,18 +143,18 @@ def explain(
 
 
 VERBS = (
-    _score,
-    _filter,
-    _rank,
-    _report,
-    _export,
-    _training,
-    _evaluate,
-    _calibrate,
-    reward_verbs,
-    _pipelines,
-    _measure,
-    _cost,
+    score,
+    filters,
+    rank,
+    report,
+    export,
+    training,
+    evaluate,
+    calibrate,
+    rewards,
+    pipelines,
+    measure,
+    cost,
 )
 for verbs in VERBS:
     verbs.register(app)

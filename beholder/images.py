@@ -31,7 +31,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from beholder._picture_files import check_bytes, picture_format, read_file
+from beholder._inputs.picture_files import check_bytes, picture_format, read_file
 from beholder._pixels import (
     LIMITS,
     Alpha,

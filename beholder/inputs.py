@@ -11,10 +11,10 @@ Sources, by `read_inputs`:
 - a data set: a folder written by `Dataset.save_to_disk`, a folder of parquet files, or a loaded
   `datasets.Dataset`, with pictures embedded or by path;
 - a `.zip` of pictures; a `.tar` such as webdataset's shards, with `.txt`, `.json` and `.cls` files
-  beside the pictures (`beholder._archives`); a `.npz` or `.npy` of pictures (n, h, w, 3), such as
-  ADM's samples (`beholder._picture_arrays`). They are read without unpacking. Several by a glob or
-  by braces, `"shards-{000..003}.tar"`, or as a folder without pictures that holds archives; each is
-  opened when its turn comes;
+  beside the pictures (`beholder._inputs.archives`); a `.npz` or `.npy` of pictures (n, h, w, 3),
+  such as ADM's samples (`beholder._inputs.picture_arrays`). They are read without unpacking.
+  Several by a glob or by braces, `"shards-{000..003}.tar"`, or as a folder without pictures that
+  holds archives; each is opened when its turn comes;
 - the address of any of these elsewhere, `"s3://bucket/shards-{000..999}.tar"`, but for a data set
   that was saved. Archives and manifests are fetched whole, one at a time, pictures a few ahead, and
   of parquet files only what is read. A picture that cannot be fetched is a row with an error.
@@ -36,14 +36,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from beholder._manifest_rows import manifest_rows
-from beholder._packed_rows import packed_rows
-from beholder._prompt_files import prompts_for
-from beholder._records import ALIASES, Records, manifest_records, parquet_records
-from beholder._remote_files import fetch_each
-from beholder._rows import Inputs as Inputs
-from beholder._rows import Row as Row
-from beholder._sources import (
+from beholder._inputs.manifest_rows import manifest_rows
+from beholder._inputs.packed_rows import packed_rows
+from beholder._inputs.prompt_files import prompts_for
+from beholder._inputs.records import ALIASES, Records, manifest_records, parquet_records
+from beholder._inputs.remote_files import fetch_each
+from beholder._inputs.rows import Inputs as Inputs
+from beholder._inputs.rows import Row as Row
+from beholder._inputs.sources import (
     Archives,
     Manifest,
     Pictures,
@@ -53,7 +53,7 @@ from beholder._sources import (
     Tables,
     classified,
 )
-from beholder._sources import is_picture as is_picture
+from beholder._inputs.sources import is_picture as is_picture
 from beholder.errors import DataError
 from beholder.storage import Place
 

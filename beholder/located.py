@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from beholder._archives import ARCHIVES, packed_images
-from beholder._embedded import dataset_images, parquet_images
-from beholder._picture_arrays import array_images
-from beholder._remote_files import fetch_picture
+from beholder._inputs.archives import ARCHIVES, packed_images
+from beholder._inputs.embedded import dataset_images, parquet_images
+from beholder._inputs.picture_arrays import array_images
+from beholder._inputs.remote_files import fetch_picture
 from beholder.errors import DataError, ImageError
 from beholder.images import ImageSource
 from beholder.storage import STORES, Place, is_remote, scheme_of

@@ -24,14 +24,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beholder._appended_table import AppendedTable
-from beholder._joined_table import JoinedTable
 from beholder._lock import only_writer
-from beholder._sharded_table import ShardedTable
-from beholder._shards import INPUT_COLUMNS, storable
-from beholder._shards import PENDING as PENDING
-from beholder._shards import unknown as unknown
-from beholder._stored_table import StoredTable
+from beholder._tables.appended_table import AppendedTable
+from beholder._tables.joined_table import JoinedTable
+from beholder._tables.sharded_table import ShardedTable
+from beholder._tables.shards import INPUT_COLUMNS, storable
+from beholder._tables.shards import PENDING as PENDING
+from beholder._tables.shards import unknown as unknown
+from beholder._tables.stored_table import StoredTable
 from beholder.calibration import FILE as CALIBRATION
 from beholder.errors import ConfigError, DataError
 from beholder.storage import Place

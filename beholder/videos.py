@@ -32,11 +32,11 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from beholder._frame_folders import frame_files
 from beholder._pixels import LIMITS, Alpha, Array, Limits
-from beholder._video_containers import FewerFrames, Opened
-from beholder._video_files import open_array, open_file, open_pictures
-from beholder._video_rows import read_video_rows
+from beholder._videos.frame_folders import frame_files
+from beholder._videos.video_containers import FewerFrames, Opened
+from beholder._videos.video_files import open_array, open_file, open_pictures
+from beholder._videos.video_rows import read_video_rows
 from beholder.errors import ImageError, VideoError
 from beholder.images import ImageSource
 

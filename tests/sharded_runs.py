@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beholder._run_folder import Run, RunFolder, Shard, footer
-from beholder._sharded_table import note_columns
+from beholder._tables.sharded_table import note_columns
 from beholder.storage import Place
 from beholder.tables import ScoreTable
 

@@ -8,7 +8,8 @@ import pytest
 import typer
 import typer.main
 
-from beholder import _evaluate, _rewards
+from beholder._verbs import evaluate as _evaluate
+from beholder._verbs import rewards as _rewards
 from beholder.annotation import sources
 from beholder.rewards import names, reward_class
 

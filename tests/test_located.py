@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beholder._archives import packed_images
-from beholder._shards import storable
+from beholder._inputs.archives import packed_images
+from beholder._tables.shards import storable
 from beholder.errors import ImageError
 from beholder.images import LIMITS, ImageSource
 from beholder.located import Finder, container_of, each_picture, picture_source

@@ -134,7 +134,7 @@ def test_no_more_frames_are_held_than_the_clips_need(monkeypatch: pytest.MonkeyP
         most.append(len(alive))
         return frame
 
-    monkeypatch.setattr("beholder._video_files.read_image", read)
+    monkeypatch.setattr("beholder._videos.video_files.read_image", read)
     segments = [list(range(start, start + 4)) for start in range(0, 200, 4)]
     read_clips(frames(200, 8, 8), lambda _: segments, lambda _, clip: None)
     assert max(most) <= 5

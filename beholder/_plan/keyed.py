@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from beholder._inputs.rows import Row
 from beholder._plan.repeats import Keys, hash_of
-from beholder._rows import Row
 from beholder.errors import DataError
 
 Uncounted = Iterable[tuple[Row, bool]]

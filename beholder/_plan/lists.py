@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from beholder._rows import Row
+from beholder._inputs.rows import Row
 from beholder._run_folder import Shard
 from beholder.errors import DataError
 from beholder.storage import Place

@@ -13,9 +13,9 @@ import os
 import time
 from dataclasses import asdict, dataclass, fields
 
+from beholder._inputs.sources import classified
 from beholder._plan.shards import shards_of
 from beholder._run_folder import RUN, RunFolder, Shard
-from beholder._sources import classified
 from beholder.errors import ConfigError, DataError
 from beholder.storage import Place
 

@@ -9,12 +9,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from beholder._manifest_rows import manifest_rows
-from beholder._packed_rows import packed_count, packed_file
+from beholder._inputs.manifest_rows import manifest_rows
+from beholder._inputs.packed_rows import packed_count, packed_file
+from beholder._inputs.records import Records, open_parquet, parquet_rows
+from beholder._inputs.remote_files import fetch_each
+from beholder._inputs.rows import Inputs, Row
 from beholder._plan.lists import read_list
-from beholder._records import Records, open_parquet, parquet_rows
-from beholder._remote_files import fetch_each
-from beholder._rows import Inputs, Row
 from beholder._run_folder import Shard
 from beholder.errors import DataError
 from beholder.located import Finder, container_of

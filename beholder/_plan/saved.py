@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beholder._records import Records, column_of
+from beholder._inputs.records import Records, column_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

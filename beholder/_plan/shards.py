@@ -6,15 +6,23 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from beholder._manifest_rows import named_columns, uncounted_rows
+from beholder._inputs.manifest_rows import named_columns, uncounted_rows
+from beholder._inputs.rows import Row
+from beholder._inputs.sources import (
+    Archives,
+    Manifest,
+    Pictures,
+    RemotePictures,
+    Saved,
+    Source,
+    Tables,
+)
 from beholder._plan.keyed import keyed
 from beholder._plan.lists import write_lists
 from beholder._plan.names import ShardNames
 from beholder._plan.saved import light_records
 from beholder._plan.tables import table_shards
-from beholder._rows import Row
 from beholder._run_folder import Shard
-from beholder._sources import Archives, Manifest, Pictures, RemotePictures, Saved, Source, Tables
 from beholder.errors import ConfigError, DataError
 from beholder.inputs import addressed_rows, records_of, refuse_prompts, rows_of
 from beholder.storage import Place

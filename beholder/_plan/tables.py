@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beholder._ahead import ahead
-from beholder._manifest_rows import named_columns, uncounted_rows
+from beholder._inputs.manifest_rows import named_columns, uncounted_rows
+from beholder._inputs.records import Records, open_parquet
+from beholder._inputs.sources import Tables
 from beholder._plan.keyed import check_unique, keyed
 from beholder._plan.lists import write_lists
 from beholder._plan.names import ShardNames
-from beholder._records import Records, open_parquet
 from beholder._run_folder import Shard
-from beholder._sources import Tables
 from beholder.storage import Place, Stamp
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beholder._shards import inferred
+from beholder._tables.shards import inferred
 from beholder.calibration import Calibration
 from beholder.errors import ConfigError, DataError
 from beholder.eval._filter.carding import Told, card_of

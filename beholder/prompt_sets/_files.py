@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from beholder._records import ALIASES, MANIFESTS, Records, manifest_records, open_text
-from beholder._records import parquet_records as _parquet
+from beholder._inputs.records import ALIASES, MANIFESTS, Records, manifest_records, open_text
+from beholder._inputs.records import parquet_records as _parquet
 from beholder.errors import DataError
 from beholder.prompt_sets._rows import PromptRow
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from beholder._inputs.rows import Row
 from beholder._plan.keyed import check_unique, keyed
-from beholder._rows import Row
 from beholder.errors import DataError
 
 

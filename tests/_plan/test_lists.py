@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from beholder._inputs.rows import Row
 from beholder._plan.lists import read_list, write_lists
-from beholder._rows import Row
 from beholder.storage import Place
 
 ROWS = [

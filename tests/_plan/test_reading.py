@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beholder._inputs.rows import Row
 from beholder._plan.planning import plan
 from beholder._plan.reading import shard_rows
-from beholder._rows import Row
 from beholder._run_folder import RunFolder
 from beholder.errors import DataError, ImageError
 from beholder.inputs import read_inputs

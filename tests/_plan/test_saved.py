@@ -5,8 +5,8 @@ from pathlib import Path
 import datasets
 import pytest
 
+from beholder._inputs.sources import Saved
 from beholder._plan.saved import light_records
-from beholder._sources import Saved
 from beholder.inputs import records_of
 from tests._plan.sources import saved
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from beholder._inputs.sources import Archives, classified
 from beholder._plan.shards import archive_shards, shards_of
-from beholder._sources import Archives, classified
 from beholder.storage import Place
 
 

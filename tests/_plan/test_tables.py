@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beholder._inputs.sources import Tables, classified
 from beholder._plan.tables import table_shards
 from beholder._run_folder import Shard
-from beholder._sources import Tables, classified
 from beholder.errors import DataError
 from beholder.storage import Place
 from tests._plan.sources import all_named, embedded, named, paths, with_keys

@@ -113,7 +113,7 @@ def test_a_file_with_fewer_frames_than_packets_is_cut_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_mp4(tmp_path / "a.mp4", frames(10))
-    monkeypatch.setattr("beholder._video_containers._packets", lambda *_: 12)
+    monkeypatch.setattr("beholder._videos.video_containers._packets", lambda *_: 12)
     samplings = [Sampling(frames=3, clips="spread"), Sampling(frames=11)]
     spread, short = clips_of(path, samplings, lambda _, clip: clip[:, 0].float().mean((1, 2)))
     assert isinstance(spread, list)

@@ -10,8 +10,8 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
 import beholder
-from beholder._evaluate_data import described, versions
 from beholder._terminal import finite
+from beholder._verbs.evaluate_data import described, versions
 from beholder.calibration import read_calibration
 from beholder.errors import DataError
 from beholder.eval.calibration import Fitting, calibrate

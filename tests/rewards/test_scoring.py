@@ -17,7 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 import beholder
-from beholder._shards import storable
+from beholder._tables.shards import storable
 from beholder.errors import ConfigError, DataError
 from beholder.rewards import Reward, RewardCard, scoring
 from beholder.rewards.scoring import Row, read_inputs, score_table

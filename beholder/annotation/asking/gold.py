@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from beholder._records import manifest_records
+from beholder._inputs.records import manifest_records
 from beholder.annotation.asking.design import Question
 from beholder.annotation.asking.media import Picture, save_png
 from beholder.annotation.mapping import GOLD

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from typing_extensions import override
 
-from beholder._prompt_files import PromptOf, prompts_for
+from beholder._inputs.prompt_files import PromptOf, prompts_for
 from beholder.annotation.sources._cells import LeftOutError, Row
 from beholder.annotation.sources._example import read_example
 from beholder.annotation.sources._place import inside, open_place, parquet_rows

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beholder._records import ALIASES, MANIFESTS, column_of, manifest_records, open_text
-from beholder._shards import storable
+from beholder._inputs.records import ALIASES, MANIFESTS, column_of, manifest_records, open_text
+from beholder._tables.shards import storable
 from beholder.errors import DataError
 from beholder.eval._filter.frame import Bools
 from beholder.storage import is_remote

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from beholder._picture_files import picture_format
-from beholder._picture_names import SUFFIX
+from beholder._inputs.picture_files import picture_format
+from beholder._inputs.picture_names import SUFFIX
 from beholder.errors import ImageError
 
 _LONGEST = 150

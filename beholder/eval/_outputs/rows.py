@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from beholder._picture_files import read_file
+from beholder._inputs.picture_files import read_file
 from beholder.errors import DataError
 from beholder.images import LIMITS, ImageSource, read_image
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beholder._run_folder import FOOTER
-from beholder._shards import INPUT_COLUMNS, storable
+from beholder._tables.shards import INPUT_COLUMNS, storable
 from beholder.errors import DataError
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import torch
 from beholder._ahead import ahead
 from beholder._plan.reading import shard_rows
 from beholder._run_folder import RUN, Run, RunFolder, Shard, footer
-from beholder._sharded_table import note_columns
-from beholder._shards import storable
+from beholder._tables.sharded_table import note_columns
+from beholder._tables.shards import storable
 from beholder.calibration import FILE as CALIBRATION
 from beholder.errors import BeholderError, ConfigError, DataError, ImageError
 from beholder.inputs import Row

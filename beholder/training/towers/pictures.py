@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from beholder._picture_files import read_file
+from beholder._inputs.picture_files import read_file
 from beholder.errors import DataError, ImageError
 from beholder.images import LIMITS, read_images
 

@@ -1,0 +1,1 @@
+"""The parts of `beholder.inputs`, `images` and `located`: pictures and prompts from files."""

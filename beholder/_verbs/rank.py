@@ -1,0 +1,244 @@
+"""The verb rank: which checkpoint is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from beholder import _terminal as terminal
+from beholder._verbs import rank_text as text
+from beholder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from beholder._verbs.rank_pictures import Drawing
+    from beholder.eval.leaderboard import Leaderboard, LeaderboardConfig
+    from beholder.eval.pareto import Objective
+    from beholder.tables import ScoreTable
+    from beholder.types import Preference
+
+Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+Scores = Annotated[
+    Path | None,
+    typer.Argument(help="A folder that `beholder score` wrote; left out with --pipelines."),
+]
+Columns = Annotated[
+    list[str],
+    typer.Option(
+        "--score",
+        help="What is compared, may be given often; the first decides the order. The only "
+        "reward's total if none.",
+    ),
+]
+AllScores = Annotated[
+    bool, typer.Option("--all-scores", help="Totals and aspects of all rewards as well.")
+]
+Categories = Annotated[
+    list[str], typer.Option("--category", help="A column whose values divide the prompts.")
+]
+Redrawn = Annotated[
+    Literal["prompts", "seeds", "both"],
+    typer.Option(
+        help="What the conclusion is about: prompts like these; these very prompts (seeds); or "
+        "both, on the safe side."
+    ),
+]
+Alpha = Annotated[
+    float, typer.Option(help="The chance that any two equal checkpoints are told apart.")
+]
+Pareto = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME[:min]=COLUMN|FILE[#FIGURE]",
+        help="An objective: a score column, or numbers of checkpoints from a JSON or CSV file or "
+        "a folder of what measure or cost printed, such as time:min=costs/#runtime.median.",
+    ),
+]
+Judgements = Annotated[
+    Path | None, typer.Option(help="A folder of `beholder annotate import`: does the score agree?")
+]
+Certainty = Annotated[
+    float | None,
+    typer.Option(help="How many prompts tell neighbours apart with this probability, such as 0.9."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Folder of leaderboard.json, and of what is drawn."),
+]
+Log = Annotated[
+    list[str], typer.Option(metavar="tensorboard:DIR|wandb:PROJECT", help="Where numbers go too.")
+]
+Pipelines = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B,C", help="Checkpoints that draw the prompts first; NAME=PATH names one."
+    ),
+]
+Prompts = Annotated[str, typer.Option(help="With --pipelines: a file or a set, such as starter.")]
+Seeds = Annotated[int, typer.Option(min=1, help="With --pipelines: pictures of each prompt.")]
+Rewards = Annotated[
+    list[str], typer.Option("--reward", "-r", help="With --pipelines: what scores the pictures.")
+]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="REWARD.OPTION=VALUE", help="An option of a reward.")
+]
+Steps = Annotated[int, typer.Option(min=1, help="With --pipelines: of the scheduler.")]
+Guidance = Annotated[float | None, typer.Option(help="With --pipelines; 0 turns it off.")]
+Side = Annotated[int | None, typer.Option(min=8, help="With --pipelines: in pixels.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="With --pipelines: pictures at a time.")]
+Device = Annotated[str | None, typer.Option(help="Where models run, such as cuda or cpu.")]
+
+_PLAIN = ("by", "resample", "alpha", "draws", "seed", "certainty")
+"""Options that are settings of the leaderboard as they stand."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(rank)
+
+
+def rank(
+    scores: Scores = None,
+    by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "model",
+    column: Columns = [],  # noqa: B006
+    all_scores: AllScores = False,
+    category: Categories = [],  # noqa: B006
+    resample: Redrawn = "prompts",
+    alpha: Alpha = 0.05,
+    pareto: Pareto = [],  # noqa: B006
+    judgements: Judgements = None,
+    certainty: Certainty = None,
+    draws: Annotated[int, typer.Option(min=1, help="How often it is redrawn.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    out: Out = None,
+    log: Log = [],  # noqa: B006
+    pipelines: Pipelines = "",
+    prompts: Prompts = "",
+    seeds: Seeds = 4,
+    reward: Rewards = [],  # noqa: B006
+    setting: Settings = [],  # noqa: B006
+    steps: Steps = 28,
+    guidance: Guidance = None,
+    height: Side = None,
+    width: Side = None,
+    batch_size: BatchSize = 4,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Rank checkpoints: Bradley-Terry strength, win rate and mean, with paired 95 % intervals.
+
+    Who is told apart, by exact tests corrected for their number; by category, by objective, beside
+    people. With --pipelines it draws and scores the pictures first, and goes on after a stop.
+
+    Example: beholder rank scores/ --by model --score mps.overall --category category
+    """
+    options = dict(locals())  # by their names, before anything else has one
+    from beholder._verbs.rank_pictures import Drawing  # noqa: PLC0415
+    from beholder.eval.leaderboard import leaderboard  # noqa: PLC0415
+    from beholder.tables import ScoreTable  # noqa: PLC0415
+
+    table = ScoreTable(_scores(scores, out, Drawing.of(options)))
+    board = leaderboard(table, _config(table, options))
+    _tell(board, json=json)
+    if out is not None:
+        _write(board, table, out)
+    for place in log:
+        _track(board, place)
+
+
+def _config(table: ScoreTable, options: Mapping[str, Any]) -> LeaderboardConfig:
+    """What the verb's options say, by their names."""
+    from beholder.eval.leaderboard import LeaderboardConfig  # noqa: PLC0415
+
+    return LeaderboardConfig(
+        scores=_columns(table, options["column"], all_scores=options["all_scores"]),
+        categories=options["category"],
+        pareto=[_objective(each, table.columns) for each in options["pareto"]],
+        judgements=_judgements(options["judgements"]),
+        **{name: options[name] for name in _PLAIN},
+    )
+
+
+def _scores(scores: Path | None, out: Path | None, drawing: Drawing) -> Path:
+    """The folder of scores that was given, or that of what is drawn and scored now."""
+    if bool(scores) == bool(drawing.pipelines):
+        raise ConfigError("give a folder of scores, or --pipelines that draw pictures; one of them")
+    if scores is not None:
+        drawing.refuse()
+        return scores
+    if out is None:
+        raise ConfigError("--pipelines needs a folder for pictures and scores: --out DIR")
+    return drawing.scored(out)
+
+
+def _columns(table: ScoreTable, given: Sequence[str], *, all_scores: bool) -> list[str]:
+    from beholder.tables import score_parts  # noqa: PLC0415
+
+    known = table.columns
+    every = [f"{reward}.{part}" for reward in table.rewards for part in score_parts(known, reward)]
+    chosen = [*given, *(every if all_scores else [])]
+    return list(dict.fromkeys(chosen)) or [_only_total(table)]
+
+
+def _only_total(table: ScoreTable) -> str:
+    from beholder.eval.filtering import default_score  # noqa: PLC0415
+
+    return default_score(table)
+
+
+def _objective(given: str, columns: Sequence[str]) -> Objective:
+    """An objective from "NAME[:min]=COLUMN" or "NAME[:min]=FILE[#FIGURE]"."""
+    from beholder.eval._ranking.figures import checkpoint_figures  # noqa: PLC0415
+    from beholder.eval.pareto import Objective  # noqa: PLC0415
+
+    name, sign, source = given.partition("=")
+    name, colon, way = name.partition(":")
+    if not (name and sign and source) or (colon and way not in {"min", "max"}):
+        raise ConfigError(
+            f"--pareto takes NAME=COLUMN, NAME:min=COLUMN or NAME:min=FILE#FIGURE, got {given!r}"
+        )
+    if source in columns:
+        return Objective(name=name, minimise=way == "min", column=source, source=source)
+    if not Path(source.partition("#")[0]).exists():
+        raise ConfigError(f"--pareto {name}: {source!r} is neither a column nor a file")
+    values = checkpoint_figures(source)
+    return Objective(name=name, minimise=way == "min", values=values, source=source)
+
+
+def _judgements(folder: Path | None) -> Sequence[Preference]:
+    if folder is None:
+        return ()
+    from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
+
+    return read_preferences(folder)
+
+
+def _tell(board: Leaderboard, *, json: bool) -> None:
+    if json:
+        terminal.emit({**board.rankings[board.scores[0]].as_dict(), **board.as_dict()})
+    else:
+        terminal.say(text.leaderboard_text(board))
+
+
+def _write(board: Leaderboard, table: ScoreTable, out: Path) -> None:
+    """leaderboard.json with everything, results.json in the shape that lm-eval's has."""
+    from beholder.eval.results_json import results_json  # noqa: PLC0415
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, values in (
+        ("leaderboard.json", board.as_dict()),
+        ("results.json", results_json(board, {r: table.config(r) for r in table.rewards})),
+    ):
+        whole = dumps(terminal.finite(values), indent=2, ensure_ascii=False, default=str)
+        partial = out / f".{name}.partial"
+        partial.write_text(whole + "\n", encoding="utf-8")
+        partial.replace(out / name)
+
+
+def _track(board: Leaderboard, place: str) -> None:
+    from beholder._verbs.tracking import leaderboard_tables, leaderboard_values, track  # noqa: PLC0415
+
+    terminal.note(track(place, leaderboard_values(board), tables=leaderboard_tables(board)))

@@ -1,0 +1,1 @@
+"""The parts of `beholder.videos`: how frames come from files."""

@@ -1,0 +1,55 @@
+"""Rows of records: where their pictures are, and how they are named."""
+
+import pytest
+
+from beholder._inputs.manifest_rows import manifest_rows, named_columns, uncounted_rows
+from beholder._inputs.records import Records
+from beholder.errors import DataError
+from beholder.storage import Place
+
+
+def records(*given: dict[str, object]) -> Records:
+    return Records(list(given[0]), lambda: iter(map(dict, given)), lambda: len(given))
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "where"),
+    [
+        ("a.png", "a.png", "/data/a.png"),
+        ("x/a.png", "x/a.png", "/data/x/a.png"),
+        ("./x//a.png", "x/a.png", "/data/x/a.png"),
+        ("x/../a.png", "x/../a.png", "/data/a.png"),
+        ("../a.png", "../a.png", "/a.png"),
+        ("/else/a.png", "/else/a.png", "/else/a.png"),
+        ("x/.hidden.png", "x/.hidden.png", "/data/x/.hidden.png"),
+        ("a b#1.png", "a b#1.png", "/data/a b#1.png"),
+    ],
+)
+def test_paths_are_keys_and_are_found_from_the_manifest(path: str, key: str, where: str) -> None:
+    (row,) = manifest_rows(records({"image": path}), Place("/data"), "m")
+    assert (row.key, row.image, row.name) == (key, where, where)
+    (row,) = manifest_rows(records({"image": {"path": path, "bytes": None}}), Place("/data"), "m")
+    assert (row.key, row.image) == (key, where)
+
+
+def test_numbers_of_rows_go_on_from_those_before() -> None:
+    rows = manifest_rows(records({"image": b"x"}, {"image": b"y"}), Place("/"), "m", before=7)
+    assert [(row.key, row.name) for row in rows] == [("row 7", "m#7"), ("row 8", "m#8")]
+
+
+def test_paths_are_told_from_keys_and_are_not_counted_here() -> None:
+    given = records({"image": "a", "key": None}, {"image": "a", "key": "k"}, {"image": "a"})
+    named = named_columns(given.columns, "m")
+    found = [(row.key, is_path) for row, is_path in uncounted_rows(given, named, Place("/"), "m")]
+    assert found == [("a", True), ("k", False), ("a", True)]
+
+
+def test_bytes_are_no_further_columns() -> None:
+    record = {"image": "a", "mask": b"x", "more": {"deep": b"x"}, "seed": 1, "tags": ["x"]}
+    (row,) = manifest_rows(records(record), Place("/"), "m")
+    assert row.extra == {"seed": 1, "tags": ["x"]}
+
+
+def test_a_picture_column_is_needed() -> None:
+    with pytest.raises(DataError, match="m has no picture column; it has a, b, expected one of"):
+        named_columns(["a", "b"], "m")

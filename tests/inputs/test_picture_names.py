@@ -1,0 +1,29 @@
+"""A picture is told by its suffix, or by its first bytes where the suffix says nothing."""
+
+import pytest
+
+from beholder._inputs.picture_names import is_picture_name
+
+
+def never() -> bytes:
+    raise AssertionError("a suffix is enough")
+
+
+@pytest.mark.parametrize("name", ["a.png", "deep/a.JPEG", "x.y.webp", "a.heic"])
+def test_a_suffix_is_enough(name: str) -> None:
+    assert is_picture_name(name, never)
+
+
+@pytest.mark.parametrize(
+    ("head", "is_one"),
+    [
+        (b"\xff\xd8\xff\xe0" + bytes(12), True),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", True),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", False),
+        (b"BM\x00\x00\x00\x00\x00\x00\x00\x00", True),
+        (b"BMW is a word!!!", False),
+        (b"", False),
+    ],
+)
+def test_other_files_are_told_by_their_first_bytes(head: bytes, is_one: bool) -> None:
+    assert is_picture_name("a.bin", lambda: head) is is_one
