@@ -11,6 +11,7 @@ import typer
 from beholder import __version__
 from beholder import _terminal as terminal
 from beholder._annotate import app as annotate
+from beholder._command_line import Verbs
 from beholder._verbs import (
     calibrate,
     cost,
@@ -28,7 +29,7 @@ from beholder._verbs import (
 from beholder._verbs import filter as filters
 from beholder.errors import ConfigError
 
-app = typer.Typer(
+app = Verbs(
     name="beholder",
     help="Human-preference rewards for pictures: annotate, train, score, filter, rank, tune.",
     no_args_is_help=True,

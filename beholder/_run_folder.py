@@ -6,7 +6,8 @@
     scores/_run/lists/          the rows of those shards that are lists of files or records
     scores/_run/attempts/       how often a shard was begun and not finished
     scores/_run/failed.json     shards that were given up, and why
-    scores/_run/ledger.jsonl    finished shards, so that a resume need not open each
+    scores/_run/ledger/         finished shards, so that a resume need not open each
+    scores/_run/planned.json    what the plan is of, and what it looked like
 
 Readers of parquet leave out names that begin with "_", so the folder is one data set to them. A
 shard is done if its file is there and its footer names this configuration and this input.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from beholder.errors import DataError
@@ -62,6 +63,9 @@ class Shard:
     before: int = 0
 
 
+_FIELDS = sorted(field.name for field in fields(Shard) if field.name != "name")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What a folder's scores are of, and what they were computed with.
@@ -70,11 +74,13 @@ class Run:
         source: what was asked to be scored.
         prompts: where its prompts came from, "" if from the source itself.
         rewards: name of the columns -> what its numbers depend on.
+        settings: what else their last bits depend on, such as the device; it may differ.
     """
 
     source: str
     prompts: str = ""
     rewards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def config_hash(self) -> str:
@@ -101,10 +107,6 @@ class RunFolder:
         """Shards that were given up."""
         return self.place / RUN / "failed.json"
 
-    def ledger_file(self) -> Place:
-        """Shards that were seen to be done."""
-        return self.place / RUN / "ledger.jsonl"
-
     def lists(self) -> Place:
         """The folder of lists."""
         return self.place / RUN / "lists"
@@ -126,12 +128,15 @@ class RunFolder:
         said = _object(self.run_file())
         if said.pop("format", None) != FORMAT:
             raise DataError(f"{self.run_file()} is of another version; write to another folder")
-        return Run(**said)
+        try:
+            return Run(**said)
+        except TypeError as error:
+            raise DataError(f"{self.run_file()} is damaged: {error}") from error
 
-    def write_run(self, run: Run) -> None:
-        """Say what the run is."""
+    def write_run(self, run: Run) -> bool:
+        """Say what the run is; False, and nothing changes, if it was said before."""
         text = json.dumps({"format": FORMAT, **asdict(run)}, indent=2, default=str)
-        self.run_file().write(text.encode())
+        return self.run_file().write_new(text.encode())
 
     def plan(self) -> Iterator[Shard]:
         """Every shard in order; DataError if there is no plan or it is cut off."""
@@ -142,10 +147,10 @@ class RunFolder:
                 except (json.JSONDecodeError, TypeError) as error:
                     raise DataError(f"{self.plan_file()}, line {number}: {error}") from error
 
-    def write_plan(self, shards: Iterable[Shard]) -> None:
-        """Write every shard, all at once."""
-        lines = (json.dumps(asdict(shard)) for shard in shards)
-        self.plan_file().write("".join(f"{line}\n" for line in lines).encode())
+    def write_plan(self, shards: Iterable[Shard]) -> bool:
+        """Write every shard, all at once; False, and nothing changes, if there is a plan."""
+        lines = (json.dumps({n: getattr(s, n) for n in ("name", *_FIELDS)}) for s in shards)
+        return self.plan_file().write_new("".join(f"{line}\n" for line in lines).encode())
 
 
 def footer(shard: Shard, run: Run, rows: int, errors: Mapping[str, Mapping[str, int]]) -> bytes:
@@ -154,10 +159,9 @@ def footer(shard: Shard, run: Run, rows: int, errors: Mapping[str, Mapping[str, 
         "format": FORMAT,
         "holds": HOLDS,
         "shard": shard.name,
-        "source": shard.source,
-        "size": shard.size,
-        "mark": shard.mark,
+        "planned": _planned(shard),
         "config_hash": run.config_hash,
+        "settings": dict(run.settings),
         "rows": rows,
         "errors": errors,
     }
@@ -176,10 +180,15 @@ def footer_among(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
 
 
 def is_done(said: Mapping[str, Any], shard: Shard, config_hash: str) -> bool:
-    """Whether a footer is of this shard, of the input as planned, and of this configuration."""
-    asked = (shard.name, shard.source, shard.size, shard.mark, config_hash)
-    names = ("shard", "source", "size", "mark", "config_hash")
-    return tuple(said.get(name) for name in names) == asked
+    """Whether a footer is of this shard as it is planned now, and of this configuration."""
+    return (said.get("shard"), said.get("config_hash")) == (shard.name, config_hash) and (
+        said.get("planned") == _planned(shard)
+    )
+
+
+def _planned(shard: Shard) -> list[object]:
+    """Everything that decides which rows a shard has, and their keys."""
+    return [getattr(shard, name) for name in _FIELDS]
 
 
 def _object(place: Place) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from beholder._command_line import USAGE_ERROR, fault
 from beholder.errors import BeholderError, ConfigError
 
 if TYPE_CHECKING:
@@ -27,25 +28,33 @@ OK, FAILED, USAGE, SOME_ROWS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 DEBUG = "BEHOLDER_DEBUG"
 
 
-def run(command: Callable[[], object]) -> NoReturn:
+def run(command: Callable[..., object]) -> NoReturn:
     """Run a command line to its exit code; an expected error is one line.
 
     The environment variable BEHOLDER_DEBUG, which --debug sets, shows where it came from.
     """
     try:
-        command()
+        code = command(standalone_mode=False, prog_name="beholder")
+    except USAGE_ERROR as error:
+        _leave_mistyped(error)
     except (BeholderError, OSError) as error:
         if os.environ.get(DEBUG):
             raise
         sys.stderr.write(f"error: {one_line(str(error))}\n")
         sys.exit(USAGE if isinstance(error, ConfigError) else FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _leave_interrupted()
     except SystemExit as leaving:
-        if leaving.code == INTERRUPTED:  # typer took the signal and says nothing
-            _leave_interrupted()
-        raise
-    sys.exit(OK)
+        code = leaving.code
+    if code == INTERRUPTED:  # typer took the signal and says nothing
+        _leave_interrupted()
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _leave_mistyped(error: Exception) -> NoReturn:
+    said = fault(error)
+    sys.stderr.write(f"{said}\n" if "\n" in said else f"error: {one_line(said)}\n")
+    sys.exit(USAGE)
 
 
 def _leave_interrupted() -> NoReturn:

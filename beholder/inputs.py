@@ -102,7 +102,9 @@ def rows_of(source: Source, prompts: str | os.PathLike[str] | None = None) -> In
         has_prompts = prompts is not None
         return Inputs(str(source.root), has_prompts, lambda: fetch_each(rows()), lambda: count)
     refuse_prompts(prompts, _name(source))
-    return manifest_rows(*records_of(source), _name(source))
+    found = manifest_rows(*records_of(source), _name(source))
+    is_fetched = isinstance(source, Manifest) and source.place.is_remote
+    return replace(found, is_counted=not is_fetched)
 
 
 def addressed_rows(

@@ -8,9 +8,7 @@ object store by one upload. Trying again after a fault of the network is left to
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +18,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from beholder.errors import DataError, MissingDependencyError
+from beholder._fetched import fetched_folder
+from beholder._remote_file import RemoteFile
+from beholder.errors import BeholderError, DataError, MissingDependencyError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -33,7 +33,9 @@ STORES = frozenset(
 )
 """Schemes of object stores, whose uploads appear whole."""
 
+_LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}" + re.escape(ASIDE))
 _ON_DISK = frozenset({"file", "local"})
+_SCHEMES_ON_DISK = tuple(f"{scheme}://" for scheme in sorted(_ON_DISK))
 _MARKS = (
     *("ETag", "etag", "checksum", "md5Hash", "content_md5", "blob_id", "generation"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "created"),
@@ -42,7 +44,10 @@ _MARKS = (
 
 def scheme_of(address: str | os.PathLike[str]) -> str:
     """What stands before "://" in an address, "file" for a path on the local disk."""
-    scheme, sign, _ = os.fspath(address).partition("://")
+    text = os.fspath(address)
+    if text.startswith("/"):  # as most are
+        return "file"
+    scheme, sign, _ = text.partition("://")
     return scheme if sign and scheme.isidentifier() else "file"
 
 
@@ -128,8 +133,11 @@ class Place:
         """The address as its file system calls it."""
         if self.is_remote:
             return cast("str", self.system._strip_protocol(self.address))
-        has_scheme = self.address.startswith(tuple(f"{scheme}://" for scheme in _ON_DISK))
-        path = self.address.partition("://")[2] if has_scheme else self.address
+        path = self.address
+        if path.startswith("/"):  # as most are
+            return path
+        if path.startswith(_SCHEMES_ON_DISK):
+            path = path.partition("://")[2]
         return os.path.expanduser(path)  # noqa: PTH111  (Path drops what is special of addresses)
 
     @cached_property
@@ -144,18 +152,37 @@ class Place:
             raise MissingDependencyError(f"{self.address} cannot be reached: {error}") from error
         except ValueError as error:
             raise DataError(f"{self.address}: fsspec knows no {scheme!r}") from error
+        except Exception as error:  # such as missing credentials
+            raise DataError(f"{self.address} cannot be reached: {_why(error)}") from error
+
+    @contextmanager
+    def reaching(self, what: str) -> Iterator[None]:
+        """Raise DataError, "ADDRESS cannot be <what>: why", for what goes wrong meanwhile.
+
+        A disk raises OSError, stores whatever their libraries have.
+        """
+        try:
+            yield
+        except BeholderError:
+            raise
+        except Exception as error:
+            if self.is_remote or isinstance(error, OSError):
+                raise DataError(f"{self.address} cannot be {what}: {_why(error)}") from error
+            raise
 
     def exists(self) -> bool:
         """Whether there is a file or folder."""
         if not self.is_remote:
             return os.path.exists(self.path)  # noqa: PTH110
-        return cast("bool", self._fresh().exists(self.path))
+        with self.reaching("asked for"):
+            return cast("bool", self._fresh().exists(self.path))
 
     def is_folder(self) -> bool:
         """Whether it is a folder; object stores have one where a name begins so."""
         if not self.is_remote:
             return os.path.isdir(self.path)  # noqa: PTH112
-        return cast("bool", self._fresh().isdir(self.path))
+        with self.reaching("asked for"):
+            return cast("bool", self._fresh().isdir(self.path))
 
     def names(self) -> Iterator[str]:
         """Names of the files and folders directly in a folder, in no order; none if it is absent.
@@ -166,53 +193,47 @@ class Place:
             with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
                 yield from (e.name for e in entries if not e.name.endswith(ASIDE))
             return
-        try:
+        found: list[str] = []
+        with self.reaching("listed"), suppress(FileNotFoundError, NotADirectoryError):
             found = self._fresh().ls(self.path, detail=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return
         names = (PurePosixPath(path).name for path in found if path.rstrip("/") != self.path)
         yield from (name for name in names if not name.endswith(ASIDE))
 
     def stamp(self) -> Stamp:
         """Size and mark of a file; DataError if it cannot be asked."""
-        try:
+        with self.reaching("read"):
             if not self.is_remote:
                 return stamp_of_file(os.stat(self.path))  # noqa: PTH116
             return stamp_of_info(self._fresh().info(self.path))
-        except faults() as error:
-            raise DataError(f"{self.address} cannot be read: {_why(error)}") from error
 
     def open(self) -> Readable:
         """The file to be read; DataError if it cannot be opened."""
-        try:
+        with self.reaching("opened"):
             if not self.is_remote:
                 return cast("Readable", Path(self.path).open("rb"))
-            return cast("Readable", self.system.open(self.path, "rb"))
-        except faults() as error:
-            raise DataError(f"{self.address} cannot be opened: {_why(error)}") from error
+            return RemoteFile(self.system.open(self.path, "rb"), lambda: self.reaching("read"))
 
     def read(self) -> bytes:
         """All bytes of a file; DataError if it cannot be read."""
-        with self.open() as file:
-            try:
-                return file.read()
-            except faults() as error:
-                raise DataError(f"{self.address} cannot be read: {_why(error)}") from error
+        with self.open() as file, self.reaching("read"):
+            return file.read()
 
     def head(self, most: int) -> bytes:
         """Up to so many of its first bytes, by one request; DataError if it cannot be read."""
-        try:
+        with self.reaching("read"):
             if self.is_remote:
                 return cast("bytes", self.system.cat_file(self.path, start=0, end=most))
             with Path(self.path).open("rb") as file:
                 return file.read(most)
-        except faults() as error:
-            raise DataError(f"{self.address} cannot be read: {_why(error)}") from error
 
     def write(self, contents: bytes) -> None:
-        """Put a whole file in place of what is there."""
+        """Put a whole file in place of what is there.
+
+        Raises OSError as the disk or the store does, DataError for what else a store raises.
+        """
         if self.is_remote:
-            self._upload(contents)
+            with self._changing("written"):
+                self._upload(contents)
             return
         with _aside(Path(self.path), contents) as aside:
             aside.replace(self.path)
@@ -223,7 +244,8 @@ class Place:
         Of several that try at once one wins, on disks and in stores that know such a request.
         """
         if self.is_remote:
-            return self._upload_new(contents)
+            with self._changing("written"):
+                return self._upload_new(contents)
         with _aside(Path(self.path), contents) as aside:
             try:
                 os.link(aside, self.path)
@@ -237,11 +259,11 @@ class Place:
 
     def delete(self) -> None:
         """Take a file away, if it is there."""
-        with suppress(FileNotFoundError):
-            if self.is_remote:
-                self._fresh().rm_file(self.path)
-            else:
-                Path(self.path).unlink()
+        if not self.is_remote:
+            Path(self.path).unlink(missing_ok=True)
+            return
+        with self._changing("deleted"), suppress(FileNotFoundError):
+            self._fresh().rm_file(self.path)
 
     @contextmanager
     def local(self) -> Iterator[Path]:
@@ -253,18 +275,32 @@ class Place:
             forget()
 
     def fetch(self) -> tuple[Path, Callable[[], None]]:
-        """The file on the local disk, and what takes a fetched copy away; DataError if it fails."""
+        """The file on the local disk, and what takes a fetched copy away; DataError if it fails.
+
+        A copy that is not taken away goes with its process, see `_fetched`.
+        """
         if not self.is_remote:
             return Path(self.path), lambda: None
-        folder = Path(tempfile.mkdtemp(prefix="beholder-"))
+        folder, forget = fetched_folder()
         try:
-            self.system.get_file(self.path, str(folder / self.name))
-        except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, faults()):
-                raise DataError(f"{self.address} cannot be fetched: {_why(error)}") from error
+            with self.reaching("fetched"):
+                self.system.get_file(self.path, str(folder / self.name))
+        except BaseException:
+            forget()
             raise
-        return folder / self.name, lambda: shutil.rmtree(folder, ignore_errors=True)
+        return folder / self.name, forget
+
+    @contextmanager
+    def _changing(self, what: str) -> Iterator[None]:
+        """As `reaching`, but what has an error number, such as a full store, stays an OSError."""
+        try:
+            with self.reaching(what):
+                yield
+        except DataError as error:
+            why = error.__cause__
+            if isinstance(why, OSError) and why.errno is not None:
+                raise OSError(why.errno, str(error)) from why
+            raise
 
     def _fresh(self) -> AbstractFileSystem:
         """The file system without listings that it remembers: others write there too."""
@@ -296,6 +332,16 @@ class Place:
         return True
 
 
+def sweep(folder: Place) -> None:
+    """Delete what killed writers left of files below a local folder; nobody may write there."""
+    if folder.is_remote:
+        return
+    for where, _, names in os.walk(folder.path):
+        for name in names:
+            if _LEFT_OVER.fullmatch(name):
+                Path(where, name).unlink(missing_ok=True)
+
+
 def stamp_of_file(status: os.stat_result) -> Stamp:
     """The stamp of a file on the local disk; its mark is the time of its last change."""
     return Stamp(status.st_size, str(status.st_mtime_ns))
@@ -322,12 +368,6 @@ def _aside(target: Path, contents: bytes) -> Iterator[Path]:
         yield aside
     finally:
         aside.unlink(missing_ok=True)
-
-
-def faults() -> tuple[type[Exception], ...]:
-    """What file systems raise for a file that is absent, forbidden or cut off on its way."""
-    http = sys.modules.get("aiohttp")  # the library of most stores; not loaded if none was asked
-    return (OSError,) if http is None else (OSError, http.ClientError)
 
 
 def _why(error: BaseException) -> str:

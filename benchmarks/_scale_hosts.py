@@ -46,11 +46,14 @@ def two_hosts(tars: Path, folder: Path) -> list[str]:
             time.sleep(5)
             _ray(other, *join)
             code = driver.finish()
+    difference = compared(plain, out)
+    if code or not difference.is_none:
+        raise SystemExit(f"two hosts: exit code {code}, {difference}\n{runs.last_words(out)}")
     return [
         f"two hosts in network namespaces, one actor's worth of cores each: actors {actors}",
         f"  {other} killed with all its processes at {lost} of {shards} shards "
         f"({'in the middle' if moved else 'after the end'}), joined again after 5 s",
-        f"  exit code {code}; beside an undisturbed run: {compared(plain, out)}",
+        f"  exit code {code}; beside an undisturbed run: {difference}",
     ]
 
 

@@ -97,6 +97,11 @@ class Difference:
     keys: int
     unlike: int
 
+    @property
+    def is_none(self) -> bool:
+        """Whether both have the same files, and no row twice."""
+        return not self.unlike and self.rows[0] == self.rows[1] == self.keys
+
     def __str__(self) -> str:
         first, second = self.rows
         return (
@@ -138,12 +143,18 @@ def killed(tars: Path, folder: Path, engine: str, times: int, seed: int) -> list
     if code:
         raise SystemExit(f"exit code {code}\n{runs.last_words(out)}")
     verified, _ = runs.run(runs.verify_command(out), out)
+    difference, again = compared(plain, out), killings.rewritten()
+    if verified or again or not difference.is_none:
+        raise SystemExit(
+            f"{engine}, after {', '.join(killings.kills)}: --verify {verified}, {difference}, "
+            f"{again} finished shards scored twice"
+        )
     return [
         f"{engine}: {len(killings.kills)} kills by SIGKILL, {killings.starts} starts; "
         f"exit codes of the last run and of --verify {code} and {verified}",
         f"  {', '.join(killings.kills)} of {shards} shards",
-        f"  beside an undisturbed run: {compared(plain, out)}",
-        f"  {killings.rewritten()} of {len(killings.done_by)} finished shards were scored twice",
+        f"  beside an undisturbed run: {difference}",
+        f"  {again} of {len(killings.done_by)} finished shards were scored twice",
     ]
 
 

@@ -26,5 +26,9 @@ def poisoned(folder: Path, engines: Sequence[str]) -> list[str]:
             f"  {engine}: exit code {code} after {seconds:.0f} s, "
             f"{runs.done(out)} shards done, given up: {failed}"
         )
-    lines += [f"  {engines[0]} beside {o.name}: {compared(outs[0], o)}" for o in outs[1:]]
+    for out in outs[1:]:
+        difference = compared(outs[0], out)
+        if not difference.is_none:
+            raise SystemExit(f"{engines[0]} beside {out.name}: {difference}")
+        lines.append(f"  {engines[0]} beside {out.name}: {difference}")
     return lines

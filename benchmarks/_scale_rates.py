@@ -61,7 +61,9 @@ def _rate(arguments: Sequence[str], out: Path, each: int) -> Rate:
     if code:
         raise SystemExit(f"{' '.join(arguments)}: exit code {code}\n{runs.last_words(out)}")
     times = sorted(path.stat().st_mtime for path in out.glob("*.parquet"))
-    steady = each * (len(times) - 1) / (times[-1] - times[0])
+    if len(times) < 2:
+        raise SystemExit(f"a rate is measured between files: {len(times)} archive is too few")
+    steady = each * (len(times) - 1) / max(times[-1] - times[0], 1e-9)
     return Rate(steady, seconds, _cpu() - before)
 
 
@@ -122,6 +124,8 @@ def _marks(
             driver, worker = tenths[tenth]
             rows = tenth * total * each // 10
             lines.append(f"from {rows:>9,} pictures   {driver:>10.1f}   {worker:>18.1f}")
+    if not tenths:
+        return [*lines, "no worker was seen at work: too few pictures to measure"]
     first, last = tenths[min(tenths)], tenths[max(tenths)]
     grown = ", ".join(f"{b - a:+.1f}" for a, b in zip(first, last, strict=True))
     return [*lines, f"growth from the first of these lines to the last, MiB: {grown}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +27,12 @@ def resume(folder: Path, shards: int, engines: Sequence[str]) -> list[str]:
     lines = [f"seconds from the command to the start of the one of {shards:,} shards that is left"]
     fresh = _start(folder / "one", folder / "fresh", engines[0], _only(folder / "one"))
     lines.append(f"  {engines[0]}, a new run of one shard: {fresh}")
-    ledger = RunFolder(Place(out)).ledger_file()
+    ledger, aside = out / "_run" / "ledger", out / "_run" / "ledger-aside"
     lines += [f"  {e}, with its notes: {_start(tars, out, e, left)}" for e in engines]
-    notes = ledger.read()
-    ledger.delete()
+    ledger.rename(aside)
     lines.append(f"  {engines[0]}, notes lost: {_start(tars, out, engines[0], left)}")
-    ledger.write(notes)
+    shutil.rmtree(ledger)
+    aside.rename(ledger)
     return lines
 
 

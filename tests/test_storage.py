@@ -1,17 +1,21 @@
 """Places answer alike wherever they are, and a file appears whole or not at all."""
 
+import errno
+import io
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pytest
 
+from beholder._inputs.records import open_parquet
 from beholder.errors import DataError
-from beholder.storage import Place, Stamp, is_remote, scheme_of, stamp_of_info
+from beholder.storage import Place, Stamp, is_remote, scheme_of, stamp_of_info, sweep
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -191,3 +195,71 @@ def test_a_place_knows_its_folder() -> None:
     parents = ["memory://", "memory:///", "s3://b/x", "s3://b", "/", "x"]
     assert [str(Place(address).parent) for address in given] == parents
     assert Place("memory://a/b").parent / "b" == Place("memory://a/b")
+
+
+class Refusing:
+    """A store whose library raises what is no OSError, for each question."""
+
+    def __getattr__(self, name: str) -> object:
+        def ask(*args: object, **kwargs: object) -> None:
+            raise RuntimeError("no credentials")
+
+        return {"_strip_protocol": lambda path: path, "invalidate_cache": lambda: None}.get(
+            name, ask
+        )
+
+
+def test_whatever_a_store_raises_names_the_address(tmp_path: Path) -> None:
+    questions: list[Callable[[Place], object]] = [
+        *(Place.exists, Place.is_folder, Place.stamp, Place.open, Place.read, Place.fetch),
+        *(Place.delete, lambda p: list(p.names()), lambda p: p.head(1)),
+        *(lambda p: p.write(b""), lambda p: p.write_new(b"")),
+    ]
+    for ask in questions:
+        place = Place("gs://bucket/a.bin")
+        place.__dict__["system"] = Refusing()
+        with pytest.raises(DataError, match=r"gs://bucket/a\.bin cannot be .*: no credentials"):
+            ask(place)
+
+
+def test_a_full_store_raises_as_a_full_disk_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(Place, "_upload", full)
+    with pytest.raises(OSError, match=r"memory://x cannot be written: .*no room") as raised:
+        Place("memory://x").write(b"")
+    assert raised.value.errno == errno.ENOSPC
+
+
+def test_a_store_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(scheme: str) -> None:
+        raise RuntimeError("no credentials")
+
+    monkeypatch.setattr(fsspec, "filesystem", refused)
+    with pytest.raises(DataError, match="gs://b/x cannot be reached: no credentials"):
+        Place("gs://b/x").exists()
+
+
+def test_parquet_of_a_store_that_fails_while_it_is_read_names_the_address() -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise RuntimeError("token expired")
+
+    place = Place(f"memory://{uuid.uuid4().hex}/t.parquet")
+    place.__dict__["path"] = "t.parquet"
+    place.__dict__["system"] = SimpleNamespace(open=lambda path, mode: Broken(b"x" * 99))
+    with pytest.raises(DataError, match=r"t\.parquet cannot be read: token expired"):
+        open_parquet(place)
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".hidden.tmp", "a.tmp", ".a.parquet.12345678", "_run/.a.json.1234567g.tmp"]
+    left = [".a.parquet.1234abcd.tmp", "_run/.plan.jsonl.00000000.tmp"]
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    sweep(Place(tmp_path))
+    sweep(Place("memory://x"))
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == set(kept)

@@ -9,8 +9,8 @@ from beholder import _terminal as terminal
 from beholder.errors import ConfigError, DataError
 
 
-def raiser(error: BaseException) -> Callable[[], NoReturn]:
-    def command() -> NoReturn:
+def raiser(error: BaseException) -> Callable[..., NoReturn]:
+    def command(**_: object) -> NoReturn:
         raise error
 
     return command

@@ -156,7 +156,7 @@ def test_judgements_go_from_an_export_to_an_accuracy(tmp_path: Path, shell: Shel
         (["score", "/nowhere", "-r", "tiny", "-o", "x"], 1, "/nowhere does not exist"),
         (["score", ".", "-r", "tini", "-o", "x"], 2, "did you mean 'tiny'"),
         (["score", ".", "-r", "tiny", "--set", "tiny.sead=1", "-o", "x"], 2, "sead"),
-        (["score", "."], 2, "Missing option"),
+        (["score", "."], 2, "missing option"),
         (["filter", "nothing", "-o", "x", "--where", "a > 1"], 1, "score table"),
         (["annotate", "import", "nothing.json", "-o", "x"], 1, "nothing.json"),
     ],

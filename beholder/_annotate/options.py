@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
+from beholder._command_line import Verbs
+
+app = Verbs(
     help="Ask people on Label Studio, collect what they say, and see how far to trust it.",
     no_args_is_help=True,
     rich_markup_mode=None,

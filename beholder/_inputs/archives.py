@@ -3,14 +3,14 @@
 A member is a picture by the rule for files of a folder; hidden ones and `__MACOSX` are left out.
 Members come as files of a folder do: by name, then the subfolders. Beside `NAME.jpg`, `NAME.txt` is
 its prompt, `NAME.json` an object of further columns, or of the prompt, and `NAME.cls` its label;
-`NAME` may also be what stands before the first dot, as in webdataset's shards. A member that cannot
-be read is a row whose picture fails with the reason; an archive that cannot be read is an error.
+`NAME` may also be what stands before the first dot, as in webdataset's shards. A column of the
+object that would hide another, such as `key`, is named `json.key`. A member that cannot be read is
+a row whose picture fails with the reason; an archive that cannot be read is an error.
 """
 
 from __future__ import annotations
 
 import glob
-import json
 import lzma
 import re
 import tarfile
@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from beholder._inputs.picture_names import HEAD, is_picture_name
-from beholder._inputs.records import column_of
+from beholder._inputs.records import column_of, name_of_column, parsed
 from beholder.errors import DataError, ImageError
 from beholder.images import LIMITS, ImageSource
 
@@ -312,13 +312,15 @@ def _columns(
     """The prompt and the further columns that stand beside a picture."""
     text, record, label = (_sidecar(archive, name, suffix, beside) for suffix in _SIDECARS)
     columns = {} if record is None else _object(record)
-    columns.pop("key", None)
+    prompt = None if text is None else text.strip()
+    if text is None:
+        said = columns.pop(column_of("prompt", columns) or "", None)
+        prompt = None if said is None else str(said)
+    taken = {"key", "image", "prompt", *(["label"] if label is not None else [])}
+    columns = {f"json.{n}" if n in taken else n: value for n, value in columns.items()}
     if label is not None:
         columns["label"] = label.strip()
-    if text is not None:
-        return text.strip(), columns
-    said = columns.pop(column_of("prompt", columns) or "", None)
-    return (None if said is None else str(said)), columns
+    return prompt, columns
 
 
 def _sidecar(archive: _Archive, name: str, suffix: str, beside: Mapping[str, _Entry]) -> str | None:
@@ -332,9 +334,9 @@ def _sidecar(archive: _Archive, name: str, suffix: str, beside: Mapping[str, _En
 
 def _object(text: str) -> dict[str, object]:
     try:
-        record = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        record = parsed(text)
+    except (ValueError, RecursionError) as error:
         raise ImageError("corrupt", f"the .json beside it is no JSON: {error}") from error
     if not isinstance(record, dict):
         raise ImageError("corrupt", "the .json beside it is no object, as in {…}")
-    return record
+    return {name_of_column(name): value for name, value in record.items()}

@@ -14,6 +14,10 @@ from beholder.errors import DataError, ImageError
 from beholder.images import ImageSource
 from beholder.storage import Place
 
+IN_MEMORY = 2**26
+"""Bytes of a column of a row group that are held at once; of more, a few rows are."""
+
+_BATCH = 32
 Find = Callable[[str], ImageSource]
 
 
@@ -21,7 +25,8 @@ Find = Callable[[str], ImageSource]
 def parquet_images(place: Place) -> Iterator[Find]:
     """What gives the picture of a row of a parquet file held open; DataError if it is damaged.
 
-    Of its rows, the row group that holds the last one asked for is in memory.
+    A small row group is in memory while its rows are asked for. A large one is read in order as
+    far as they are, and anew for a row before the last one.
     """
     with open_parquet(place) as file:
         column = _image_column(file.schema_arrow.names, str(place))
@@ -50,28 +55,54 @@ def dataset_images(folder: Path) -> Find:
 
 
 class _Rows:
-    """Rows of an open parquet file; `starts` of its row groups, and where they end."""
+    """Rows of an open parquet file; `starts` of its row groups, and where they end.
+
+    `values` are those of the column from row `at` on, `rest` gives the next ones of the row group.
+    """
 
     def __init__(self, file: Any, column: str, starts: list[int], root: str) -> None:
         self.file, self.column, self.starts, self.root = file, column, starts, root
         self.group = -1
-        self.values: Any = None
+        self.at = 0
+        self.values: Any = ()
+        self.rest: Iterator[Any] = iter(())
 
     def find(self, row: str) -> ImageSource:
         import pyarrow as pa  # noqa: PLC0415
 
-        if int(row) >= self.starts[-1]:
+        number = int(row)
+        if number >= self.starts[-1]:
             return _absent("the parquet file", row)
-        group = bisect_right(self.starts, int(row)) - 1
         try:
-            if group != self.group:
-                self.values = None  # never two row groups at once
-                table = self.file.read_row_group(group, columns=[self.column])
-                self.group, self.values = group, table[self.column]
-            return _picture(self.values[int(row) - self.starts[group]].as_py(), self.root)
-        except (pa.ArrowException, OSError) as error:
+            self._go_to(number)
+            return _picture(self.values[number - self.at].as_py(), self.root)
+        except (pa.ArrowException, OSError, DataError, StopIteration) as error:
             self.group = -1
             return ImageError("corrupt", f"its row group is damaged: {error}")
+
+    def _go_to(self, number: int) -> None:
+        group = bisect_right(self.starts, number) - 1
+        if group != self.group or number < self.at:
+            self.values = ()  # never two row groups at once
+            self.group, self.at = group, self.starts[group]
+            self.rest = self._batches(group)
+        while number >= self.at + len(self.values):
+            self.at += len(self.values)
+            self.values = ()
+            self.values = next(self.rest).column(0)
+
+    def _batches(self, group: int) -> Iterator[Any]:
+        rows = self.starts[group + 1] - self.starts[group]
+        size = rows if self._bytes(group) <= IN_MEMORY else _BATCH
+        batches: Iterator[Any] = self.file.iter_batches(size, [group], columns=[self.column])
+        return batches
+
+    def _bytes(self, group: int) -> int:
+        """Of the column in a row group, unpacked."""
+        said = self.file.metadata.row_group(group)
+        leaves = [said.column(leaf) for leaf in range(said.num_columns)]
+        own = (c for c in leaves if c.path_in_schema.partition(".")[0] == self.column)
+        return sum(column.total_uncompressed_size for column in own)
 
 
 def _image_column(columns: list[str], name: str) -> str:

@@ -10,7 +10,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from beholder._inputs.records import ALIASES, Records, column_of
+from beholder._inputs.records import ALIASES, Records, column_of, name_of_column
 from beholder._inputs.remote_files import fetch_each
 from beholder._inputs.rows import Inputs, Row
 from beholder.errors import DataError
@@ -65,7 +65,11 @@ def uncounted_rows(
             image=image,
             prompt=None if prompt is None else str(prompt),
             name=shown or place or f"{name}#{number}",
-            extra={n: v for n, v in record.items() if n not in used and not _holds_bytes(v)},
+            extra={
+                name_of_column(n): v
+                for n, v in record.items()
+                if n not in used and not _holds_bytes(v)
+            },
         )
         yield row, own is None
 

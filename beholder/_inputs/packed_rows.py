@@ -40,7 +40,7 @@ def packed_rows(archives: Archives, prompts: str | os.PathLike[str] | None = Non
             yield Row(key=prefix + m.key, image=m.image, prompt=prompt, name=name, extra=m.extra)
 
     has_prompts = prompts is not None or first[2].prompt is not None
-    return Inputs(archives.name, has_prompts, rows, count)
+    return Inputs(archives.name, has_prompts, rows, count, is_counted=False)
 
 
 def packed_file(path: Path) -> Iterator[Member]:

@@ -59,7 +59,7 @@ def _from_json(path: Path) -> Sequence[str] | Mapping[str, str]:
     with open_text(path) as file:
         try:
             texts: Any = json.load(file)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path} is not JSON: {error}") from error
     if not isinstance(texts, (list, dict)):
         raise DataError(f"{path} must be a list of prompts or an object of file name to prompt")

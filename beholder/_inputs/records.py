@@ -77,7 +77,28 @@ def parquet_records(paths: Sequence[Path | Place]) -> Records:
 def parquet_rows(file: Any, groups: Iterable[int]) -> Iterator[dict[str, Any]]:
     """The records of some row groups of a parquet file."""
     for batch in file.iter_batches(batch_size=_BATCH, row_groups=list(groups)):
-        yield from batch.to_pylist()
+        yield from records_in(batch)
+
+
+def records_in(batch: Any) -> list[dict[str, Any]]:
+    """The records of some rows; bytes of texts that are no UTF-8 become lone surrogates."""
+    try:
+        found: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError:
+        cells = [list(map(_cell, column)) for column in batch.columns]
+        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*cells, strict=True)]
+    return found
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        if hasattr(scalar, "as_buffer"):
+            return bytes(scalar.as_buffer()).decode("utf-8", "surrogateescape")
+        if hasattr(scalar, "items"):
+            return {name: _cell(value) for name, value in scalar.items()}
+        return [_cell(value) for value in scalar]
 
 
 def open_parquet(place: Place) -> Any:
@@ -112,6 +133,29 @@ def open_text(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
+def parsed(text: str) -> Any:
+    """JSON, in which whole numbers of thousands of digits stay text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return json.loads(text, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | str:
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
+def name_of_column(name: object) -> str:
+    """A name that a table can have; lone surrogates are written out."""
+    text = str(name)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _delimited(path: Path) -> Iterator[dict[str, Any]]:
     with open_text(path) as file:
         reader = csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()])
@@ -134,8 +178,8 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+                record = parsed(line)
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number}: not JSON: {error}") from error
             if not isinstance(record, dict):
                 raise DataError(f"{path}, line {number}: expected an object, as in {{…}}")

@@ -13,7 +13,7 @@ from beholder._inputs.archives import braces
 from beholder._inputs.rows import Row
 from beholder.errors import DataError, ImageError
 from beholder.images import LIMITS, ImageSource
-from beholder.storage import Place, Stamp, faults, stamp_of_info
+from beholder.storage import Place, Stamp, stamp_of_info
 
 TRIES = 3
 """How often a picture is asked for before its row has an error."""
@@ -109,8 +109,6 @@ def _directly_in(folder: Place) -> Mapping[str, Stamp]:
 
 
 def _asked(place: Place, ask: Any) -> Any:
-    place.system.invalidate_cache()
-    try:
+    with place.reaching("listed"):
+        place.system.invalidate_cache()
         return ask()
-    except faults() as error:
-        raise DataError(f"{place} cannot be listed: {error}") from error

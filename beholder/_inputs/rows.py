@@ -36,12 +36,14 @@ class Inputs:
         source: what they were read from.
         has_prompts: whether the source has prompts at all.
         rows, count: make an iterator of the rows, and say how many there are.
+        is_counted: whether `count` opens or fetches little; of archives it opens each.
     """
 
     source: str
     has_prompts: bool
     rows: Callable[[], Iterator[Row]]
     count: Callable[[], int]
+    is_counted: bool = True
 
     def __iter__(self) -> Iterator[Row]:
         return self.rows()

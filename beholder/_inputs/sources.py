@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from beholder._inputs.archives import ARCHIVES, expanded
-from beholder._inputs.folders import any_file, walk
+from beholder._inputs.folders import InOrder, any_file, walk
 from beholder._inputs.picture_arrays import ARRAYS
 from beholder._inputs.picture_names import HEAD, SUFFIX, is_picture_name
 from beholder._inputs.records import MANIFESTS
@@ -39,11 +39,15 @@ class Archives:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Parquet files, in order; paths of pictures are relative to `root`."""
+    """Parquet files, in order; paths of pictures are relative to `root`.
+
+    `stamps` are those of remote ones, as of `Archives`.
+    """
 
     name: str
     places: Sequence[Place]
     root: Place
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,11 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class RemotePictures:
-    """Picture files in another place; `names` are relative to `root`."""
+    """Picture files in another place; `names` are relative to `root`, `stamps` as listed."""
 
     root: Place
     names: Sequence[str]
+    stamps: Sequence[Stamp] = ()
 
 
 Source = Archives | Tables | Manifest | Saved | Pictures | RemotePictures
@@ -175,8 +180,10 @@ def _pattern(pattern: str) -> Source:
     root = Path(os.path.dirname(fixed) or ".")  # noqa: PTH120  (Path drops a trailing slash)
 
     def found() -> Iterator[Path]:
-        paths = map(Path, sorted(glob.iglob(pattern, recursive=True)))  # noqa: PTH207
-        return (path for path in paths if is_picture(path))
+        paths = InOrder()
+        for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207
+            paths.add(path)
+        return filter(is_picture, map(Path, paths))
 
     return Pictures(root, found)
 
@@ -202,13 +209,13 @@ def _remote(address: str) -> Source:
     place = Place(address)
     suffix = PurePosixPath(place.path).suffix.lower()
     if suffix == ".parquet":
-        return Tables(place.name, [Place(one) for one in matching(address)], fixed_part(address))
+        found = matching(address)
+        return Tables(place.name, [Place(one) for one in found], fixed_part(address), found)
     if suffix in MANIFESTS:
         return Manifest(place.name, place)
     if SUFFIX.fullmatch(suffix):
-        return RemotePictures(
-            fixed_part(address), _relative(matching(address), fixed_part(address))
-        )
+        found, root = matching(address), fixed_part(address)
+        return RemotePictures(root, _relative(found, root), list(found.values()))
     return _remote_folder(place)
 
 
@@ -216,9 +223,10 @@ def _remote_folder(folder: Place) -> Source:
     found = below(folder)
     names = sorted((n for n in found if _is_shown(n)), key=_in_walk)
     if pictures := [n for n in names if SUFFIX.fullmatch(PurePosixPath(n).suffix)]:
-        return RemotePictures(folder, pictures)
+        return RemotePictures(folder, pictures, [found[n] for n in pictures])
     if tables := _by_parts(n for n in names if n.lower().endswith(".parquet")):
-        return Tables(folder.name, [folder / n for n in tables], folder)
+        stamps = {str(folder / n): found[n] for n in tables}
+        return Tables(folder.name, [folder / n for n in tables], folder, stamps)
     if packed := _by_parts(n for n in names if n.lower().endswith(ARCHIVES)):
         stamps = {str(folder / n): found[n] for n in packed}
         return archives(folder.name, [folder / n for n in packed], stamps)
@@ -236,7 +244,7 @@ def _in_walk(name: str) -> list[tuple[bool, str]]:
 
 
 def _by_parts(names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: name.split("/"))
+    return sorted(names, key=lambda name: name.replace("/", "\0"))
 
 
 def _relative(addresses: Iterable[str], root: Place) -> list[str]:

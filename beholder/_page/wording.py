@@ -26,6 +26,18 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
+def decimals(values: Iterable[float]) -> int:
+    """With how many decimals values are told apart, in [2, 8]; those not finite do not count.
+
+    Two digits of their range are written, or of the largest value where they are as good as equal.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    largest = max(map(abs, known), default=0.0)
+    span = max(known) - min(known) if known else 0.0
+    size = span if span > 1e-6 * largest else largest
+    return min(max(2, 1 + math.ceil(-math.log10(size))), 8) if size else 2
+
+
 def percent(share: float | None) -> str:
     """A share in [0, 1] as whole percent; an en dash for None and NaN."""
     if share is None or not math.isfinite(share):

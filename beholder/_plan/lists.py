@@ -20,26 +20,33 @@ from beholder.errors import DataError
 from beholder.storage import Place
 
 _MARK = 32  # hexadecimal digits
+_NAMED = 16  # of those in the name of a file
 
 
-def write_lists(rows: Iterable[Row], folder: Place, shard_size: int) -> Iterator[Shard]:
-    """A shard for each so many rows, whose list is written before it comes out."""
+def write_lists(rows: Iterable[Row], folder: Place, sizes: Iterable[int]) -> Iterator[Shard]:
+    """A shard for each so many rows, whose list is written before it comes out.
+
+    Files are named after their contents, so that nobody writes over the list of another.
+    """
     source = map(_lean, rows)
-    number = 0
-    while some := list(islice(source, shard_size)):
+    for number, size in enumerate(sizes):
+        some = list(islice(source, size))
+        if not some:
+            return
         name = f"part-{number:07d}"
         contents = _packed(some)
-        place = folder / f"{name}.parquet"
-        place.write(contents)
+        mark = _mark(contents)
+        place = folder / f"{name}-{mark[:_NAMED]}.parquet"
+        if not place.write_new(contents) and place.read() != contents:
+            place.write(contents)  # what lies there is damaged
         yield Shard(
             name=name,
             kind="list",
             source=place.absolute,
             rows=len(some),
             size=len(contents),
-            mark=_mark(contents),
+            mark=mark,
         )
-        number += 1
 
 
 def read_list(shard: Shard) -> Iterator[Row]:

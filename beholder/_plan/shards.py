@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 from beholder._inputs.manifest_rows import named_columns, uncounted_rows
@@ -48,7 +49,7 @@ def shards_of(source: Source, lists: Place, prompts: Prompts, shard_size: int) -
     if isinstance(source, Tables):
         refuse_prompts(prompts, source.name)
         return table_shards(source, lists, shard_size)
-    return write_lists(_rows(source, prompts), lists, shard_size)
+    return write_lists(_rows(source, prompts), lists, repeat(shard_size))
 
 
 def archive_shards(archives: Archives) -> Iterator[Shard]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from beholder._ahead import ahead
 from beholder._inputs.manifest_rows import named_columns, uncounted_rows
-from beholder._inputs.records import Records, open_parquet
+from beholder._inputs.records import Records, open_parquet, records_in
 from beholder._inputs.sources import Tables
 from beholder._plan.keyed import check_unique, keyed
 from beholder._plan.lists import write_lists
@@ -41,6 +42,10 @@ class _Footer:
     def is_full(self, leaf: str) -> bool:
         """Whether no cell is empty."""
         return self.empty.get(leaf) == 0
+
+    def holds_pictures(self, image: str) -> bool:
+        """Whether pictures may be embedded, rather than named by a column of paths."""
+        return image in self.schema.names and _holds_bytes(self.schema.field(image).type)
 
     def is_plain(self, named: Named) -> bool:
         """Whether keys of its rows follow from the rows alone: no picture is named by a path."""
@@ -80,7 +85,21 @@ def table_shards(source: Tables, lists: Place, shard_size: int) -> Iterator[Shar
         for place, footer in zip(source.places, footers, strict=True):
             yield from (f"{place.absolute}#{row}" for row in range(sum(footer.rows)))
 
-    yield from write_lists(keyed(rows, source.name), lists, shard_size)
+    yield from write_lists(keyed(rows, source.name), lists, _sizes(footers, named, shard_size))
+
+
+def _sizes(footers: Sequence[_Footer], named: Named, shard_size: int) -> Iterator[int]:
+    """Rows of the lists, which end where row groups of pictures do: none is read for two lists."""
+    image = named["image"] or ""
+    if not any(f.holds_pictures(image) for f in footers):
+        yield from repeat(shard_size)
+    held = 0
+    for more in (rows for footer in footers for rows in footer.rows):
+        if held and held + more > shard_size:
+            yield held
+            held = 0
+        held += more
+    yield held
 
 
 def _footer(place: Place) -> _Footer:
@@ -139,7 +158,7 @@ def _own_keys(source: Tables, column: str) -> Iterator[str]:
     for place in source.places:
         with open_parquet(place) as file:
             for batch in file.iter_batches(columns=[column]):
-                yield from map(str, batch.column(0).to_pylist())
+                yield from (str(record[column]) for record in records_in(batch))
 
 
 def _light(source: Tables, footers: Sequence[_Footer], named: Named) -> Iterator[dict[str, Any]]:
@@ -149,7 +168,7 @@ def _light(source: Tables, footers: Sequence[_Footer], named: Named) -> Iterator
         columns, unread = _without_bytes(footer, image)
         with open_parquet(place) as file:
             for batch in file.iter_batches(batch_size=1024 if unread else 64, columns=columns):
-                for record in batch.to_pylist():
+                for record in records_in(batch):
                     if unread:
                         record[image] = {**(record.get(image) or {}), "bytes": _EMBEDDED}
                     yield record

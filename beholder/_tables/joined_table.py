@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from beholder._run_folder import Shard
 from beholder._tables.sharded_table import ShardedTable
 from beholder._tables.shards import INPUT_COLUMNS, unknown
 from beholder._tables.stored_table import StoredTable, attach, refuse_repeats
@@ -23,8 +25,8 @@ _KEY, _, _ = INPUT_COLUMNS
 class JoinedTable(StoredTable):
     """The rows of one table with the scores that others have of them.
 
-    Shards of runs with the same plan are joined one by one; of any other table the scores that are
-    asked for are held in memory. A row that another table has not reads as pending there.
+    Shards of runs whose plans have the same rows are joined one by one; of any other table the
+    scores that are asked for are held in memory. A row that another table has not reads as pending.
 
     Raises ConfigError if two tables have scores of the same name.
     """
@@ -139,11 +141,15 @@ class _InStep(_Beside):
 
 
 def _beside(first: StoredTable, other: StoredTable, columns: Sequence[str]) -> _Beside:
-    if isinstance(first, ShardedTable) and isinstance(other, ShardedTable):
-        names = [[shard.name for shard in table.plan()] for table in (first, other)]
-        if names[0] == names[1]:
-            return _InStep(first, other, columns)
-    return _Held(other, columns)
+    if not (isinstance(first, ShardedTable) and isinstance(other, ShardedTable)):
+        return _Held(other, columns)
+    plans = [list(map(_rows_of, table.plan())) for table in (first, other)]
+    return _InStep(first, other, columns) if plans[0] == plans[1] else _Held(other, columns)
+
+
+def _rows_of(shard: Shard) -> Shard:
+    """Which rows a shard has; a list is known by its contents, as each run has its own copy."""
+    return replace(shard, source="") if shard.kind == "list" else shard
 
 
 def _scores(table: StoredTable) -> list[str]:

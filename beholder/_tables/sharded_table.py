@@ -44,11 +44,13 @@ class ShardedTable(StoredTable):
     """The finished shards of a run, in the order of its plan.
 
     Rows of shards that are not there yet are left out, with a warning that counts them. Shards that
-    appear after the first question do not join in, so that two passes see the same rows.
+    appear after the first question do not join in, so that two passes see the same rows, nor do new
+    columns of those that were scored again.
     """
 
     def __init__(self, place: Place) -> None:
         self.folder = RunFolder(place)
+        self._new: frozenset[str] = frozenset()
 
     @override
     def __len__(self) -> int:
@@ -108,8 +110,9 @@ class ShardedTable(StoredTable):
     @cached_property
     def schema(self) -> pa.Schema:
         """Every column that any shard has, with a type that holds all its cells."""
-        types = _noted(self.folder) or _seen(_at_once(self._types, self.shards))
-        return _ordered(types, self._open(self.shards[0]).schema_arrow.names, self.rewards)
+        shards = self.shards  # listed first: whatever is there was noted before
+        types = _noted(self.folder) or _seen(_at_once(self._types, shards))
+        return _ordered(types, self._open(shards[0]).schema_arrow.names, self.rewards)
 
     @override
     def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -147,6 +150,9 @@ class ShardedTable(StoredTable):
         file = self._open(shard)
         names = file.schema_arrow.names
         strange = set(names) - set(self.schema.names)
+        if strange - self._new:
+            self._new = frozenset(_noted(self.folder))
+        strange -= self._new
         if strange:
             raise DataError(
                 f"{self.folder.scores(shard.name)} has the column {min(strange)!r}, which no note "

@@ -27,9 +27,11 @@ def export(
     columns: Annotated[
         str, typer.Option(help='Which ones, such as "key,image,mps.total"; all if none.')
     ] = "",
-    also: Annotated[
-        list[str], typer.Option(help="A folder with further scores of the same pictures.")
+    further: Annotated[
+        list[str],
+        typer.Option("--with", help="A folder with further scores of the same pictures."),
     ] = [],  # noqa: B006  (typer reads it once)
+    also: Annotated[list[str], typer.Option(hidden=True)] = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Write a score table as one file or as shards, for pandas, polars, datasets and the like.
@@ -39,7 +41,7 @@ def export(
     from beholder.eval.exporting import export_table  # noqa: PLC0415
     from beholder.tables import ScoreTable  # noqa: PLC0415
 
-    table = ScoreTable(scores, also)
+    table = ScoreTable(scores, [*further, *also])
     asked = [name.strip() for name in columns.split(",")] if columns else None
     with terminal.progress(len(table), "rows") as advance:
         made = export_table(table, out, asked, progress=advance)

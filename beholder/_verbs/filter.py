@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from beholder import _terminal as terminal
-from beholder._verbs.filter_text import filter_text
+from beholder._verbs.filter_text import filter_text, nothing_kept
+from beholder._verbs.given_table import given_table
+from beholder._verbs.unfinished import tell_unfinished
 from beholder.errors import ConfigError
+from beholder.storage import Place, is_remote
 
 if TYPE_CHECKING:
-    from beholder.eval.filtering import Rule
+    from beholder.eval.filtering import FilterSummary, Rule
     from beholder.tables import ScoreTable
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
@@ -31,7 +34,7 @@ Beside = Annotated[
     typer.Option("--with", help="A folder with further scores of the same pictures, by key."),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Folder for what is kept and dropped.")
+    str | None, typer.Option("--out", "-o", help="Folder for what is kept and dropped.")
 ]
 Where = Annotated[str, typer.Option(help='A rule, such as "mps.overall > 0.3".')]
 Top = Annotated[
@@ -40,7 +43,7 @@ Top = Annotated[
 Score = Annotated[
     str,
     typer.Option(
-        "--score", help="What ranks rows: a column or numbers; the only reward's total if none."
+        "--score", help="What is best: a column or numbers; the only reward's total if none."
     ),
 ]
 By = Annotated[str, typer.Option(help="A column whose values each have their own top.")]
@@ -49,8 +52,11 @@ Budget = Annotated[
 ]
 Stratify = Annotated[str, typer.Option(help="A column whose values share the budget.")]
 Shares = Annotated[
-    Literal["proportional", "equal"],
-    typer.Option(help="Of the budget: proportional to the rows in the whole table, or equal."),
+    Literal["proportional", "equal"] | None,
+    typer.Option(
+        help="Of the budget: proportional to the rows in the whole table, which is meant if none, "
+        "or equal."
+    ),
 ]
 Dedup = Annotated[
     float | None,
@@ -59,11 +65,15 @@ Dedup = Annotated[
 Embeddings = Annotated[
     str, typer.Option(help="A file of embeddings by key: .npz, .npy or parquet; made if none.")
 ]
-Embedder = Annotated[str, typer.Option(help="What makes them: thumbprint, clip, dinov2, ...")]
+Embedder = Annotated[
+    str, typer.Option(help="What makes them: thumbprint, clip, dinov2, ...; thumbprint if none.")
+]
 Weights = Annotated[
     str, typer.Option("--embedder-weights", help="A file for it; published weights if none.")
 ]
-Device = Annotated[str, typer.Option(help="Where the embedder runs, such as cuda or cpu.")]
+Device = Annotated[
+    str, typer.Option(help="Where the embedder runs, such as cuda; the cpu if none.")
+]
 Against = Annotated[
     str, typer.Option(help="An evaluation set: drop rows with its pictures or prompts.")
 ]
@@ -79,7 +89,10 @@ Pictures = Annotated[
     typer.Option(help="How the kept pictures come along."),
 ]
 PerShard = Annotated[
-    int, typer.Option("--samples-per-tar", min=1, help="Pictures in one tar or parquet file.")
+    int | None,
+    typer.Option(
+        "--samples-per-tar", min=1, help="Pictures in one tar or parquet file; 1000 if none."
+    ),
 ]
 NoJsonl = Annotated[bool, typer.Option("--no-jsonl", help="Write rows as parquet only, faster.")]
 NoCard = Annotated[bool, typer.Option("--no-card", help="Write no card.html.")]
@@ -91,6 +104,9 @@ Calibrations = Annotated[
         metavar="REWARD=FILE",
         help="A calibration.json for the columns REWARD.win; the table's own if none.",
     ),
+]
+Log = Annotated[
+    list[str], typer.Option(metavar="tensorboard:DIR|wandb:PROJECT", help="Where counts go too.")
 ]
 
 
@@ -108,22 +124,23 @@ def filter_scores(
     by: By = "",
     budget: Budget = "",
     stratify: Stratify = "",
-    shares: Shares = "proportional",
+    shares: Shares = None,
     beside: Beside = [],  # noqa: B006  (typer reads it once)
     calibration: Calibrations = [],  # noqa: B006
     dedup: Dedup = None,
     embeddings: Embeddings = "",
-    embedder: Embedder = "thumbprint",
+    embedder: Embedder = "",
     embedder_weights: Weights = "",
-    device: Device = "cpu",
+    device: Device = "",
     against: Against = "",
     against_threshold: AgainstThreshold = None,
     against_prompts: AgainstPrompts = "",
     pictures: Pictures = "none",
-    samples_per_tar: PerShard = 1000,
+    samples_per_tar: PerShard = None,
     no_jsonl: NoJsonl = False,
     no_card: NoCard = False,
     dry_run: DryRun = False,
+    log: Log = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Keep pictures by a rule; every dropped one with its reason. Needs no model.
@@ -137,15 +154,22 @@ def filter_scores(
     Example: beholder filter scores/ --where "mps.total > quantile(mps.total, 0.5)" --dedup 0.95
     --budget 2M --stratify source --score "zscore(mps.total) + zscore(clipscore.total)" -o kept/
     """
-    best = {"where": where, "top": top, "score": column, "by": by, "budget": budget}
-    shared = {"stratify": stratify, "shares": shares}
-    like = {"dedup": dedup, "embeddings": embeddings, "embedder": embedder, "against": against}
-    near = {"against_threshold": against_threshold, "against_prompts": against_prompts}
-    made = {"embedder_weights": embedder_weights, "device": device}
-    written = {"pictures": pictures, "per_shard": samples_per_tar}
-    files = {"jsonl": not no_jsonl, "card": not no_card}
-    asked = _Asked(scores, beside, best | shared, like | near | made, written | files)
-    _filter(asked, calibration, None if dry_run else out, dry_run=dry_run, json=json)
+    asked = _Asked.of(dict(locals()))
+    refuse_idle(asked.rule | asked.likeness | asked.written)
+    _check_places(log)
+    folder = _folder(out, dry_run=dry_run)
+    table = given_table(asked.scores, asked.beside)
+    summary = _filter(asked, table, folder, json=json)
+    _track(summary, log)
+    if code := tell_unfinished(table):
+        raise typer.Exit(code)
+
+
+_RULE = ("where", "top", "by", "budget", "stratify", "shares")
+_LIKENESS = (
+    *("dedup", "embeddings", "embedder", "embedder_weights", "device"),
+    *("against", "against_threshold", "against_prompts"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,26 +178,73 @@ class _Asked:
 
     scores: str
     beside: Sequence[str]
+    calibration: Sequence[str]
     rule: dict[str, Any]
     likeness: dict[str, Any]
     written: dict[str, Any]
 
+    @staticmethod
+    def of(options: Mapping[str, Any]) -> _Asked:
+        """What the verb's options say, by their names."""
+        return _Asked(
+            options["scores"],
+            options["beside"],
+            options["calibration"],
+            {name: options[name] for name in _RULE} | {"score": options["column"]},
+            {name: options[name] for name in _LIKENESS},
+            {
+                "pictures": options["pictures"],
+                "per_shard": options["samples_per_tar"],
+                "jsonl": not options["no_jsonl"],
+                "card": not options["no_card"],
+            },
+        )
 
-def _filter(
-    asked: _Asked, calibration: Sequence[str], out: Path | None, *, dry_run: bool, json: bool
-) -> None:
-    from beholder.eval.filtering import Distinct, Output, decide, refuse_full, write_decided  # noqa: PLC0415
-    from beholder.eval.win_columns import table_calibrations  # noqa: PLC0415
-    from beholder.tables import ScoreTable  # noqa: PLC0415
 
+def refuse_idle(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an option that nothing reads, given what else is asked."""
+    compares = options["dedup"] is not None or bool(options["against"])
+    packs = options["pictures"] in ("webdataset", "dataset")
+    embeds = "" if compares else "--dedup or --against"
+    needs = dict.fromkeys(("embeddings", "embedder", "embedder_weights", "device"), embeds)
+    needs["shares"] = "" if options["stratify"] else "--stratify"
+    needs["per_shard"] = "" if packs else "--pictures webdataset or dataset"
+    needs["against_threshold"] = "" if options["against"] else "--against"
+    for name, lacks in needs.items():
+        if lacks and options[name] not in ("", None):
+            raise ConfigError(f"{_option(name)} is read with {lacks} only; give that too")
+    if not options["embeddings"]:
+        return
+    if options["embedder"]:
+        raise ConfigError("--embeddings says what made them; give that or --embedder, not both")
+    for name in ("embedder_weights", "device"):
+        if options[name] and not options["against"]:
+            raise ConfigError(f"{_option(name)} makes embeddings, and --embeddings has them")
+
+
+def _option(name: str) -> str:
+    return "--samples-per-tar" if name == "per_shard" else f"--{name.replace('_', '-')}"
+
+
+def _folder(out: str | None, *, dry_run: bool) -> Path | None:
+    """Where to write, None for nowhere; ConfigError if it is not on this disk, or not said."""
     if out is None and not dry_run:
         raise ConfigError("give a folder by --out, or --dry-run to count only")
-    table = ScoreTable(asked.scores, also=asked.beside)
-    rule, distinct = _rule(table, asked.rule), Distinct(**asked.likeness)
-    output = Output(**asked.written, command=_command(asked))
+    if out is not None and is_remote(out):
+        raise ConfigError(f"{out} is not on this disk; give a folder on it, and upload that")
+    return None if out is None or dry_run else Path(Place(out).path)
+
+
+def _filter(asked: _Asked, table: ScoreTable, out: Path | None, *, json: bool) -> FilterSummary:
+    from beholder.eval.filtering import Distinct, Output, decide, refuse_full, write_decided  # noqa: PLC0415
+    from beholder.eval.win_columns import table_calibrations  # noqa: PLC0415
+
+    rule = _rule(table, asked.rule, needs_best=asked.likeness["dedup"] is not None)
+    distinct = Distinct(**_given(asked.likeness))
+    output = Output(**_given(asked.written), command=_command(asked))
     if out is not None:
         refuse_full(out)
-    given = dict(terminal.split_spec(each) for each in calibration)
+    given = dict(terminal.split_spec(each) for each in asked.calibration)
     with terminal.progress(None, "rows") as advance:
         decided = decide(
             table,
@@ -187,15 +258,52 @@ def _filter(
         terminal.emit(summary.as_dict())
     else:
         terminal.say(filter_text(summary, out))
+    if not summary.kept:
+        terminal.note(nothing_kept(summary))
+    return summary
 
 
-def _rule(table: ScoreTable, options: Mapping[str, Any]) -> Rule:
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not left open."""
+    return {name: value for name, value in options.items() if value not in ("", None)}
+
+
+def _rule(table: ScoreTable, options: Mapping[str, Any], *, needs_best: bool) -> Rule:
     from beholder.eval.filtering import Rule, default_score  # noqa: PLC0415
 
     budget = rows_of(options["budget"]) if options["budget"] else None
-    ranks = budget is not None or options["top"] is not None
-    score = options["score"] or (default_score(table) if ranks else "")
-    return Rule(**{**options, "budget": budget, "score": score})
+    score = options["score"]
+    if not score and (budget is not None or options["top"] is not None):
+        score = default_score(table)
+    elif not score and needs_best:
+        score = _best_of_copies(table)
+    return Rule(**_given({**options, "budget": budget, "score": score}))
+
+
+def _best_of_copies(table: ScoreTable) -> str:
+    """The only reward's total; "" and a note if nothing says which of two pictures is better."""
+    from beholder.eval.filtering import default_score  # noqa: PLC0415
+
+    try:
+        return default_score(table)
+    except ConfigError as error:
+        terminal.note(f"{error}, by --score; without it the earliest of near-duplicates is kept")
+        return ""
+
+
+def _check_places(places: Sequence[str]) -> None:
+    """Raise before any work for a dashboard that cannot be sent to."""
+    from beholder._verbs.tracking import check_place  # noqa: PLC0415
+
+    for place in places:
+        check_place(place)
+
+
+def _track(summary: FilterSummary, places: Sequence[str]) -> None:
+    from beholder._verbs.tracking import filter_tables, filter_values, track  # noqa: PLC0415
+
+    for place in places:
+        terminal.note(track(place, filter_values(summary), tables=filter_tables(summary)))
 
 
 def rows_of(text: str) -> int:
@@ -212,9 +320,8 @@ def _command(asked: _Asked) -> str:
     words = ["beholder", "filter", asked.scores]
     for folder in asked.beside:
         words += ["--with", folder]
-    options = {**asked.rule, **asked.likeness}
-    defaults = {"shares": "proportional", "embedder": "thumbprint", "device": "cpu"}
-    for name, value in options.items():
-        if value not in ("", None, defaults.get(name)):
-            words += [f"--{name.replace('_', '-')}", str(value)]
+    for given in asked.calibration:
+        words += ["--calibration", given]
+    for name, value in _given({**asked.rule, **asked.likeness}).items():
+        words += [_option(name), str(value)]
     return shlex.join([*words, "-o", "kept/"])

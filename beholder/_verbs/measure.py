@@ -76,6 +76,9 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features.")]
 Behind = Annotated[Alpha, typer.Option(help="Behind transparent pixels.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures or clips at a time.")]
 Device = Annotated[str | None, typer.Option(help="Such as cuda or cpu.")]
+Log = Annotated[
+    list[str], typer.Option(metavar="tensorboard:DIR|wandb:PROJECT", help="Where values go too.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 
 
@@ -105,19 +108,19 @@ def measure(
     alpha: Behind = "white",
     batch_size: BatchSize = 32,
     device: Device = None,
+    log: Log = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Classical metrics of generated pictures or videos, each with its protocol and interval.
 
     A picture that cannot be read is listed with its reason, a metric without value says why (exit
-    code 3); nothing is dropped silently.
-    On several GPUs: accelerate launch -m beholder measure ...
+    code 3). On several GPUs: accelerate launch -m beholder measure ...
 
     Example: beholder measure real/ generated/ --metric fid --metric kid --protocol clean
     """
     from beholder.eval.measuring import Setup  # noqa: PLC0415
 
-    asked = _asked(metric, reward, setting, protocol)
+    asked = _asked(metric, reward, setting, protocol, log)
     setup = Setup(
         weights=_weights([each for each in weights if each.partition("=")[0] not in asked.texts]),
         device=device,
@@ -134,7 +137,7 @@ def measure(
     spoken = _spoken(fake, prompts, asked, weights, setup) if asked.reads_prompts else None
     compared = _compare(None if real == NO_SIDE else real, fake, asked.features, setup)
     if is_main_process():
-        _tell(_with_texts(compared, spoken, setup), json)
+        _tell(_with_texts(compared, spoken, setup), json, log)
 
 
 def _with_texts(
@@ -156,11 +159,15 @@ def _check(fake: str, prompts: Path | None, asked: _Asked) -> None:
         raise ConfigError("--prompts is read by --reward, --generate and metrics of prompts alone")
 
 
-def _tell(compared: Comparison, json: bool) -> None:
+def _tell(compared: Comparison, json: bool, log: Sequence[str] = ()) -> None:
+    from beholder._verbs.tracking import measurement_values, track  # noqa: PLC0415
+
     if json:
         terminal.emit(compared.as_dict())
     else:
         terminal.say(texts.comparison_text(compared))
+    for place in log:
+        terminal.note(track(place, measurement_values(compared.measurements)))
     values = [each.value for each in compared.measurements]
     if all(value is None for value in values):
         raise typer.Exit(terminal.FAILED)
@@ -207,14 +214,21 @@ class _Asked:
 
 
 def _asked(
-    metric: Sequence[str], reward: Sequence[str], setting: Sequence[str], protocol: str | None
+    metric: Sequence[str],
+    reward: Sequence[str],
+    setting: Sequence[str],
+    protocol: str | None,
+    log: Sequence[str],
 ) -> _Asked:
     from beholder._verbs.text_metrics import METRICS  # noqa: PLC0415
+    from beholder._verbs.tracking import check_place  # noqa: PLC0415
     from beholder.eval.measures import names as feature_metrics  # noqa: PLC0415
     from beholder.eval.measures._chosen import choose  # noqa: PLC0415
 
     if not metric and not reward:
         raise ConfigError("name a --metric of `beholder metrics`, or a --reward")
+    for place in log:
+        check_place(place)
     pairs = [(name, of or name) for name, _, of in (each.partition("=") for each in metric)]
     columns = [terminal.split_spec(spec)[0] for spec in reward]
     names = [name for name, _ in pairs] + columns

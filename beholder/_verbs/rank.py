@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from json import dumps
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from beholder import _terminal as terminal
 from beholder._verbs import rank_text as text
+from beholder._verbs.unfinished import tell_unfinished
 from beholder.errors import ConfigError
+from beholder.storage import Place, is_remote
 
 if TYPE_CHECKING:
     from beholder._verbs.rank_pictures import Drawing
@@ -22,8 +25,14 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 Scores = Annotated[
-    Path | None,
-    typer.Argument(help="A folder that `beholder score` wrote; left out with --pipelines."),
+    str | None,
+    typer.Argument(
+        help="A folder that `beholder score` wrote, or its address; left out with --pipelines."
+    ),
+]
+Beside = Annotated[
+    list[str],
+    typer.Option("--with", help="A folder with further scores of the same pictures, by key."),
 ]
 Columns = Annotated[
     list[str],
@@ -60,12 +69,16 @@ Pareto = Annotated[
 Judgements = Annotated[
     Path | None, typer.Option(help="A folder of `beholder annotate import`: does the score agree?")
 ]
+Protocol = Annotated[
+    Literal["imagereward", "hpdv2", "mhp"] | None,
+    typer.Option(help="How judged pairs are counted: imagereward if none. [--judgements]"),
+]
 Certainty = Annotated[
     float | None,
     typer.Option(help="How many prompts tell neighbours apart with this probability, such as 0.9."),
 ]
 Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--out", "-o", help="Folder of leaderboard.json, and of what is drawn."),
 ]
 Log = Annotated[
@@ -78,6 +91,10 @@ Pipelines = Annotated[
     ),
 ]
 Prompts = Annotated[str, typer.Option(help="With --pipelines: a file or a set, such as starter.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --pipelines: at most so many prompts, categories in turn."),
+]
 Seeds = Annotated[int, typer.Option(min=1, help="With --pipelines: pictures of each prompt.")]
 Rewards = Annotated[
     list[str], typer.Option("--reward", "-r", help="With --pipelines: what scores the pictures.")
@@ -90,6 +107,16 @@ Guidance = Annotated[float | None, typer.Option(help="With --pipelines; 0 turns 
 Side = Annotated[int | None, typer.Option(min=8, help="With --pipelines: in pixels.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="With --pipelines: pictures at a time.")]
 Device = Annotated[str | None, typer.Option(help="Where models run, such as cuda or cpu.")]
+Dtype = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(help="With --pipelines: of their weights; auto is bf16 where the GPU has it."),
+]
+Retry = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed", help="With --pipelines: draw and score again what failed before."
+    ),
+]
 
 _PLAIN = ("by", "resample", "alpha", "draws", "seed", "certainty")
 """Options that are settings of the leaderboard as they stand."""
@@ -102,6 +129,7 @@ def register(app: typer.Typer) -> None:
 
 def rank(
     scores: Scores = None,
+    beside: Beside = [],  # noqa: B006
     by: Annotated[str, typer.Option(help="The column that names the checkpoint.")] = "model",
     column: Columns = [],  # noqa: B006
     all_scores: AllScores = False,
@@ -110,6 +138,7 @@ def rank(
     alpha: Alpha = 0.05,
     pareto: Pareto = [],  # noqa: B006
     judgements: Judgements = None,
+    protocol: Protocol = None,
     certainty: Certainty = None,
     draws: Annotated[int, typer.Option(min=1, help="How often it is redrawn.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
@@ -117,6 +146,7 @@ def rank(
     log: Log = [],  # noqa: B006
     pipelines: Pipelines = "",
     prompts: Prompts = "",
+    limit: Limit = None,
     seeds: Seeds = 4,
     reward: Rewards = [],  # noqa: B006
     setting: Settings = [],  # noqa: B006
@@ -126,6 +156,8 @@ def rank(
     width: Side = None,
     batch_size: BatchSize = 4,
     device: Device = None,
+    dtype: Dtype = "auto",
+    retry_failed: Retry = False,
     json: Json = False,
 ) -> None:
     """Rank checkpoints: Bradley-Terry strength, win rate and mean, with paired 95 % intervals.
@@ -135,18 +167,34 @@ def rank(
 
     Example: beholder rank scores/ --by model --score mps.overall --category category
     """
-    options = dict(locals())  # by their names, before anything else has one
-    from beholder._verbs.rank_pictures import Drawing  # noqa: PLC0415
-    from beholder.eval.leaderboard import leaderboard  # noqa: PLC0415
-    from beholder.tables import ScoreTable  # noqa: PLC0415
+    _rank(dict(locals()))
 
-    table = ScoreTable(_scores(scores, out, Drawing.of(options)))
+
+def _rank(options: Mapping[str, Any]) -> None:
+    """The verb, its options by their names."""
+    from beholder._verbs.rank_pictures import Drawing  # noqa: PLC0415
+    from beholder._verbs.tracking import check_place  # noqa: PLC0415
+    from beholder.eval._ranking.neighbours import certainty_fault  # noqa: PLC0415
+    from beholder.eval.leaderboard import leaderboard  # noqa: PLC0415
+    from beholder.tables import ScoreTable, unknown  # noqa: PLC0415
+
+    folder = _folder(options["out"])
+    for place in options["log"]:
+        check_place(place)
+    if why := certainty_fault(options["certainty"], options["alpha"]):
+        raise ConfigError(f"--{why}")
+    scores = _scores(options["scores"], folder, Drawing.of(options))
+    table = ScoreTable(scores, options["beside"])
+    if options["by"] not in table.columns:
+        raise ConfigError(f"--by: {unknown('column', options['by'], table.columns)}")
     board = leaderboard(table, _config(table, options))
-    _tell(board, json=json)
-    if out is not None:
-        _write(board, table, out)
-    for place in log:
+    _tell(board, json=options["json"])
+    if folder is not None:
+        _write(board, table, folder)
+    for place in options["log"]:
         _track(board, place)
+    if code := tell_unfinished(table):
+        raise typer.Exit(code)
 
 
 def _config(table: ScoreTable, options: Mapping[str, Any]) -> LeaderboardConfig:
@@ -157,12 +205,20 @@ def _config(table: ScoreTable, options: Mapping[str, Any]) -> LeaderboardConfig:
         scores=_columns(table, options["column"], all_scores=options["all_scores"]),
         categories=options["category"],
         pareto=[_objective(each, table.columns) for each in options["pareto"]],
-        judgements=_judgements(options["judgements"]),
+        judgements=_judgements(options["judgements"], options["protocol"]),
+        protocol=options["protocol"] or "imagereward",
         **{name: options[name] for name in _PLAIN},
     )
 
 
-def _scores(scores: Path | None, out: Path | None, drawing: Drawing) -> Path:
+def _folder(out: str | None) -> Path | None:
+    """The folder of results; ConfigError if it is not on this disk."""
+    if out is not None and is_remote(out):
+        raise ConfigError(f"--out {out} is not on this disk; give a local folder and copy it there")
+    return None if out is None else Path(Place(out).path)
+
+
+def _scores(scores: str | None, out: Path | None, drawing: Drawing) -> str | Path:
     """The folder of scores that was given, or that of what is drawn and scored now."""
     if bool(scores) == bool(drawing.pipelines):
         raise ConfigError("give a folder of scores, or --pipelines that draw pictures; one of them")
@@ -186,7 +242,10 @@ def _columns(table: ScoreTable, given: Sequence[str], *, all_scores: bool) -> li
 def _only_total(table: ScoreTable) -> str:
     from beholder.eval.filtering import default_score  # noqa: PLC0415
 
-    return default_score(table)
+    try:
+        return default_score(table)
+    except ConfigError as error:
+        raise ConfigError(f"--score: {error}") from error
 
 
 def _objective(given: str, columns: Sequence[str]) -> Objective:
@@ -208,8 +267,10 @@ def _objective(given: str, columns: Sequence[str]) -> Objective:
     return Objective(name=name, minimise=way == "min", values=values, source=source)
 
 
-def _judgements(folder: Path | None) -> Sequence[Preference]:
+def _judgements(folder: Path | None, protocol: str | None) -> Sequence[Preference]:
     if folder is None:
+        if protocol is not None:
+            raise ConfigError("--protocol says how people's pairs are counted; give --judgements")
         return ()
     from beholder.annotation.records.dataset import read_preferences  # noqa: PLC0415
 
@@ -227,10 +288,11 @@ def _write(board: Leaderboard, table: ScoreTable, out: Path) -> None:
     """leaderboard.json with everything, results.json in the shape that lm-eval's has."""
     from beholder.eval.results_json import results_json  # noqa: PLC0415
 
+    rewards = {reward: table.config(reward) for reward in table.rewards}
     out.mkdir(parents=True, exist_ok=True)
     for name, values in (
         ("leaderboard.json", board.as_dict()),
-        ("results.json", results_json(board, {r: table.config(r) for r in table.rewards})),
+        ("results.json", results_json(board, rewards, date=time())),
     ):
         whole = dumps(terminal.finite(values), indent=2, ensure_ascii=False, default=str)
         partial = out / f".{name}.partial"

@@ -60,12 +60,18 @@ def ranking_text(result: Ranking, tiers: Sequence[Sequence[str]] = ()) -> str:
         if not m.told_apart
     ]
     lines.append(
-        f"{result.prompts} prompts; {result.level:.0%} intervals, {_REDRAWN[result.resample]}; "
+        f"{_compared(result)}; {result.level:.0%} intervals, {_REDRAWN[result.resample]}; "
         f"permutation tests of the win rate, Holm-corrected, at {result.alpha:g}"
     )
     if result.left_out:
         lines.append(f"{result.left_out} rows without {result.by} or prompt do not count")
     return "\n".join(lines)
+
+
+def _compared(ranking: Ranking) -> str:
+    """How many prompts the figures are about, and why not about the others."""
+    why = ranking.compared.left_out()
+    return f"{ranking.compared.prompts} prompts compared" + (f", left out: {why}" if why else "")
 
 
 def _letters(tiers: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -96,9 +102,9 @@ def _category(board: Leaderboard, name: str) -> str:
         [s.name, interval(s.win_rate, s.win_rate_interval.low, s.win_rate_interval.high), s.prompts]
         for s in ranking.standings
     ]
-    title = f"{one_line(name)}, {ranking.prompts} prompts"
+    title = f"{one_line(name)}, {_compared(ranking)}"
     if name in board.small_categories:
-        title += ", too few to rely on"
+        title += "; too few to rely on"
     lines = [title, table(rows, [board.by, "win rate", "prompts"])]
     told = [f"{m.first} over {m.second}" for m in ranking.meetings if m.told_apart]
     return "\n".join([*lines, f"told apart: {', '.join(told) or 'none'}"])

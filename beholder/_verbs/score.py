@@ -57,6 +57,13 @@ Stall = Annotated[
     float | None,
     typer.Option(help="A worker silent for so long is replaced: 600 if none. [engine]"),
 ]
+Count = Annotated[
+    bool | None,
+    typer.Option(
+        "--count-sources/--no-count-sources",
+        help="With --verify: open each source again and count it, or believe the scores.",
+    ),
+]
 Verify = Annotated[
     bool, typer.Option("--verify", help="Count every row against its source; alone with -o too.")
 ]
@@ -92,6 +99,7 @@ def score(
     ray_address: RayAddress = None,
     gpus_per_worker: Gpus = None,
     verify: Verify = False,
+    count_sources: Count = None,
     json: Json = False,
 ) -> None:
     """Score pictures into a table that resumes: a row each, with scores or the reason why not.
@@ -102,8 +110,9 @@ def score(
     Example: beholder score out/ --prompts prompts.txt --reward mps --reward clipscore -o scores/
     """
     named: dict[str, Any] = {"pictures": pictures or "", "prompts": prompts, "rewards": reward}
-    asked = sharded.Asked(**named, settings=setting, out=out, verify=verify, json=json)
-    how = {"batch_size": batch_size, "alpha": alpha, "retry_failed": retry_failed}
+    named |= {"settings": setting, "verify": verify, "count_sources": count_sources}
+    asked = sharded.Asked(**named, out=out, json=json)
+    how: dict[str, Any] = {"batch_size": batch_size, "alpha": alpha, "retry_failed": retry_failed}
     given: dict[str, Any] = {
         "shard_size": shard_size,
         "threads": threads,
@@ -112,12 +121,19 @@ def score(
     given |= {**sharded.pool(workers), "address": ray_address, "gpus": gpus_per_worker}
     given = {name: value for name, value in given.items() if value is not None}
     if not pictures:
-        sharded.verify_only(asked)
+        others = {"engine": engine, "device": device, "dtype": dtype, **given}
+        sharded.verify_only(asked, {**others, **_unusual(how)})
     elif engine is None:
         sharded.refuse_without_engine(asked, given)
         _score_table(asked, how, device, dtype)
     else:
         sharded.score_sharded(asked, engine, {**how, **given, "device": device, "dtype": dtype})
+
+
+def _unusual(how: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the scoring that were asked for."""
+    usual = {"batch_size": 32, "alpha": "white", "retry_failed": False}
+    return {name: value for name, value in how.items() if value != usual[name]}
 
 
 def _score_table(
@@ -128,7 +144,7 @@ def _score_table(
     inputs = read_inputs(asked.pictures, asked.prompts)
     models = terminal.named_rewards(asked.rewards, asked.settings, device, dtype)
     out = Path(asked.out)
-    with terminal.progress(len(inputs), "pictures") as advance:
+    with terminal.progress(len(inputs) if inputs.is_counted else None, "pictures") as advance:
         summary = score_table(inputs, models, out, progress=advance, **how)
     if asked.json:
         terminal.emit(summary.as_dict())

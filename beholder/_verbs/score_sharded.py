@@ -13,6 +13,7 @@ import typer
 from beholder import _terminal as terminal
 from beholder._verbs import score_text as texts
 from beholder.errors import ConfigError
+from beholder.storage import is_remote
 
 if TYPE_CHECKING:
     from beholder.rewards.sharded.running import ShardedSummary
@@ -34,6 +35,7 @@ class Asked:
     out: str
     verify: bool
     json: bool
+    count_sources: bool | None = None
 
 
 def pool(workers: str | None) -> dict[str, int | None]:
@@ -62,12 +64,15 @@ def refuse_without_engine(asked: Asked, given: Mapping[str, object]) -> None:
     """Raise ConfigError if a command line without --engine asks for what only engines do."""
     from beholder.rewards.sharded.running import is_sharded  # noqa: PLC0415
 
+    if is_remote(asked.out):
+        raise ConfigError(f"a table grows on a disk; to write to {asked.out}, give an --engine")
     if is_sharded(asked.out):
         raise ConfigError(
             f"{asked.out} holds a run that was scored shard by shard; go on with --engine, or "
             "write to another folder"
         )
     unread = ["verify"] * asked.verify + [name.replace("_", "-") for name in given]
+    unread += ["count-sources"] * (asked.count_sources is not None)
     if unread:
         raise ConfigError(f"--{_OPTIONS.get(unread[0], unread[0])} needs --engine")
 
@@ -78,6 +83,7 @@ def score_sharded(asked: Asked, engine: str, settings: Mapping[str, Any]) -> Non
 
     if asked.verify and engine == "ranks":
         raise ConfigError("a rank sees its own part; verify once all ranks ended: --verify alone")
+    _refuse_uncounted(asked)
     config = ShardedConfig(engine=engine, **settings)
     rewards = reward_specs(asked.rewards, asked.settings)
     with _bar() as (advance, on_shard):
@@ -90,19 +96,44 @@ def score_sharded(asked: Asked, engine: str, settings: Mapping[str, Any]) -> Non
             progress=advance,
             on_shard=on_shard,
         )
-    found = verified(asked.out) if asked.verify else None
+    found = verified(asked) if asked.verify else None
     _tell(asked, summary, found)
     if found is not None:
         leave(found)
-    if not summary.is_complete:
+    if summary.is_complete:
+        return
+    if engine == "ranks":
+        _note_of_rank(summary)
+    else:
         raise typer.Exit(terminal.SOME_ROWS_FAILED)
 
 
-def verify_only(asked: Asked) -> None:
-    """Verify a run that is there, tell, and leave with the exit code that is due."""
+def _note_of_rank(summary: ShardedSummary) -> None:
+    """What is said instead of exit code 3, for which torchrun and SLURM would end other ranks."""
+    rows = sum(sum(codes.values()) for codes in summary.errors.values())
+    lost = len(summary.failed)
+    terminal.note(f"{rows} scores missing, {lost} shards given up; --verify exits with 3")
+
+
+def _refuse_uncounted(asked: Asked) -> None:
+    if asked.count_sources is not None and not asked.verify:
+        raise ConfigError("--count-sources needs --verify")
+
+
+def verify_only(asked: Asked, others: Mapping[str, object]) -> None:
+    """Verify a run that is there, tell, and leave with the exit code that is due.
+
+    Args:
+        asked: the command line.
+        others: further options; who gives one wanted to score.
+    """
     if not asked.verify or asked.rewards:
         raise ConfigError("name the pictures to score; --verify alone checks a run that is there")
-    found = verified(asked.out)
+    others = {**others, "prompts": asked.prompts, "set": asked.settings}
+    if unread := [name.replace("_", "-") for name, value in others.items() if value]:
+        option = _OPTIONS.get(unread[0], unread[0])
+        raise ConfigError(f"--verify alone reads no --{option}; name the pictures to score")
+    found = verified(asked)
     if asked.json:
         terminal.emit(found.as_dict())
     else:
@@ -110,12 +141,14 @@ def verify_only(asked: Asked) -> None:
     leave(found)
 
 
-def verified(out: str) -> Verified:
+def verified(asked: Asked) -> Verified:
     """What `verify` finds, with a bar over its shards."""
     from beholder.rewards.sharded.verifying import verify  # noqa: PLC0415
 
     with terminal.progress(None, "shards") as advance:
-        return verify(out, progress=advance)
+        if asked.count_sources is None:
+            return verify(asked.out, progress=advance)
+        return verify(asked.out, count_sources=asked.count_sources, progress=advance)
 
 
 def leave(found: Verified) -> None:
@@ -124,7 +157,7 @@ def leave(found: Verified) -> None:
     A shard that was given up is missing for a known reason.
     """
     lost = set(found.missing) - found.failed.keys()
-    if lost or found.faults or found.repeated or found.strange:
+    if lost or found.faults or found.repeated or found.strange or found.changed:
         raise typer.Exit(terminal.FAILED)
     if found.failed or any(sum(codes.values()) for codes in found.errors.values()):
         raise typer.Exit(terminal.SOME_ROWS_FAILED)

@@ -16,10 +16,10 @@ _SHOWN = 10
 
 def sharded_text(summary: ShardedSummary, out: str) -> str:
     """How many shards and rows are done, which were given up, and why rows have no score."""
+    before, now = summary.done_before, summary.scored
     lines = [
-        f"{out}: {summary.rows} rows in {summary.done_before + summary.scored} of "
-        f"{summary.shards} shards, {summary.scored} scored now, {summary.done_before} done before, "
-        f"{len(summary.failed)} given up, {summary.seconds:.1f} s"
+        f"{out}: {summary.rows} rows in {before + now} of {summary.shards} shards; shards: {now} "
+        f"scored now, {before} before, {len(summary.failed)} given up, {summary.seconds:.1f} s"
     ]
     return "\n".join([*lines, *_errors(summary.errors), *_reasons("given up", summary.failed)])
 
@@ -27,12 +27,17 @@ def sharded_text(summary: ShardedSummary, out: str) -> str:
 def verified_text(found: Verified, out: str) -> str:
     """Whether every input has its row, and what is wrong if not."""
     verdict = "every input has its row" if found.is_sound else "not every input has its row"
-    lines = [f"{out}: {verdict}; {found.rows} rows in {found.shards} shards"]
+    there = found.shards - len(found.missing)
+    lines = [f"{out}: {verdict}; {found.rows} rows in {there} of {found.shards} shards"]
+    if found.changed:
+        lines.append(f"  the source is not as planned: {one_line(found.changed)}")
     lines += _names("missing", found.missing)
     lines += _reasons("given up", found.failed)
     lines += _reasons("not in order", found.faults)
     lines += _names("key in several shards", found.repeated)
     lines += _names("not in the plan", found.strange)
+    if found.missing:
+        lines.append("  the command that scored them goes on with what is missing")
     return "\n".join([*lines, *_errors(found.errors)])
 
 

@@ -10,7 +10,8 @@ import importlib
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beholder.errors import BeholderError, ConfigError, ImageError, MissingDependencyError
@@ -51,9 +52,20 @@ def track(
         pictures: by name, as `beholder.images` reads them.
 
     Raises:
-        ConfigError: if the spec names no dashboard that is known.
-        MissingDependencyError: if wandb is asked for and is not installed.
+        ConfigError, MissingDependencyError: as of `check_place`.
         BeholderError: if wandb refuses.
+    """
+    kind, place = check_place(spec)
+    finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+    return _DASHBOARDS[kind](place, step or 0, finite, tables or {}, _read(pictures or {}))
+
+
+def check_place(spec: str) -> tuple[str, str]:
+    """Kind and place of a dashboard; to be asked before work that takes long.
+
+    Raises:
+        ConfigError: if the spec names no dashboard that is known, or a file.
+        MissingDependencyError: if wandb is asked for and is not installed.
     """
     kind, sign, place = spec.partition(":")
     if not sign or not place or kind not in _DASHBOARDS:
@@ -61,10 +73,11 @@ def track(
             f"no dashboard at {spec!r}; give tensorboard:FOLDER, wandb:PROJECT or "
             "wandb:ENTITY/PROJECT"
         )
-    finite = {_tag(name): float(v) for name, v in values.items() if math.isfinite(v)}
-    named = {_tag(name): table for name, table in (tables or {}).items()}
-    shown = {_tag(name): picture for name, picture in _read(pictures or {}).items()}
-    return _DASHBOARDS[kind](place, step or 0, finite, named, shown)
+    if kind == "wandb":
+        _imported_wandb()
+    elif Path(place).is_file():
+        raise ConfigError(f"{spec} is a file; give a folder for TensorBoard's own")
+    return kind, place
 
 
 def leaderboard_values(board: Leaderboard) -> dict[str, float]:
@@ -129,9 +142,17 @@ def measurement_values(measurements: Sequence[Measurement]) -> dict[str, float]:
     return told
 
 
-def _tag(name: str) -> str:
-    """A name as TensorBoard takes it."""
-    return re.sub(r"[^\w./-]+", "_", name, flags=re.ASCII)
+def _tags(names: Iterable[str]) -> Iterator[str]:
+    """Names as TensorBoard takes them, letters of any script; equal ones get a number."""
+    taken: set[str] = set()
+    for name in names:
+        tag = plain = re.sub(r"[^\w./-]+", "_", name)
+        count = 1
+        while tag in taken:
+            count += 1
+            tag = f"{plain}_{count}"
+        taken.add(tag)
+        yield tag
 
 
 def _read(pictures: Mapping[str, ImageSource]) -> dict[str, Tensor]:
@@ -155,12 +176,12 @@ def _tensorboard(
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (costs a second)
 
     with SummaryWriter(folder) as writer:
-        for name, value in values.items():
-            writer.add_scalar(name, value, step)
-        for name, table in tables.items():
-            writer.add_text(name, _markdown(table), step)
-        for name, pixels in pictures.items():
-            writer.add_image(name, pixels, step)
+        for tag, value in zip(_tags(values), values.values(), strict=True):
+            writer.add_scalar(tag, value, step)
+        for tag, table in zip(_tags(tables), tables.values(), strict=True):
+            writer.add_text(tag, _markdown(table), step)
+        for tag, pixels in zip(_tags(pictures), pictures.values(), strict=True):
+            writer.add_image(tag, pixels, step)
     return f"{folder}: tensorboard --logdir {folder}"
 
 

@@ -8,7 +8,13 @@
 `and or not`, `< <= > >= == != in`, `+ - * /`, numbers, texts, True and False, lists behind `in`,
 columns by their names (one that is no identifier goes into `column["..."]`) and the functions of
 `_expression_functions`. The text is parsed, checked against this list and walked; it is never
-executed. Whole columns are evaluated at once, with the outcome that one row after the other has: a
+executed.
+
+Scores are stored as float32, in which there is no 0.3: a number that is written beside such a
+column alone, in a comparison or behind `in`, means the float32 next to it, so that `x <= 0.3` keeps
+a stored 0.3. Computed sides are float64. Integers are compared exactly, however large.
+
+Whole columns are evaluated at once, with the outcome that one row after the other has: a
 part behind `and` and `or` counts only for the rows that the part before leaves open.
 """
 
@@ -23,10 +29,12 @@ from typing import Any
 import numpy as np
 
 from beholder.errors import ConfigError
-from beholder.eval._expression_functions import Call, called
+from beholder.eval._expression_functions import ELEMENTWISE, Call, called
+from beholder.eval._expression_syntax import fault_in
 from beholder.eval._expression_values import alike, is_member, numbers, sample, truths
 from beholder.eval._filter.frame import Bools, Frame, Values, is_text
 from beholder.eval._filter.statistics import Floats, Statistic
+from beholder.eval._filter.texts import Pair
 
 Evaluate = Callable[[Frame], Values]
 Cut = tuple[str, float | Statistic]
@@ -59,12 +67,16 @@ class Expression:
         columns: the columns that it reads, in order.
         statistics: what it asks of whole columns.
         cuts: each column that it compares with a number, or with a quantile over all rows.
+        numeric: each column that it uses as numbers -> what it is compared with, if that is one.
+        pairs: columns that it compares with each other.
     """
 
     text: str
     columns: Sequence[str]
     statistics: Sequence[Statistic]
     cuts: Sequence[Cut]
+    numeric: Mapping[str, str]
+    pairs: Sequence[Pair]
     _evaluate: Evaluate
 
     def holds(self, rows: Frame) -> Bools:
@@ -108,6 +120,8 @@ class _Asked:
     columns: dict[str, None] = field(default_factory=dict)
     statistics: list[Statistic] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    numeric: dict[str, str] = field(default_factory=dict)
+    pairs: list[Pair] = field(default_factory=list)
 
 
 def parse(text: str) -> list[Expression]:
@@ -120,21 +134,26 @@ def parse(text: str) -> list[Expression]:
 
 def parse_number(text: str) -> Expression:
     """A number of each row, such as a column or a sum; ConfigError if it is not of the language."""
-    return _parsed(text, lambda body: [body])[0]
+    return _parsed(text, lambda body: [body], _number)[0]
 
 
 def column(name: str) -> Expression:
-    """The value of a column, whatever its name."""
-    return Expression(name, [name], [], [], lambda rows: rows.column(name))
+    """The number of a column, whatever its name."""
+    return Expression(name, [name], [], [], {name: ""}, [], lambda rows: rows.number(name))
 
 
-def _parsed(text: str, parts: Callable[[ast.expr], Iterable[ast.expr]]) -> list[Expression]:
+def _parsed(
+    text: str,
+    parts: Callable[[ast.expr], Iterable[ast.expr]],
+    compiled: Callable[[ast.expr, _Asked], Evaluate] | None = None,
+) -> list[Expression]:
     if len(text) > LONGEST:
         raise ConfigError(f"the rule has {len(text)} characters, at most {LONGEST} are accepted")
     try:
-        return [_expression(part) for part in parts(ast.parse(text.strip(), mode="eval").body)]
+        body = ast.parse(text.strip(), mode="eval").body
+        return [_expression(part, compiled or _compile) for part in parts(body)]
     except SyntaxError as error:
-        raise ConfigError(f"cannot read the rule {text!r}: {error.msg}") from error
+        raise ConfigError(fault_in(text.strip(), error)) from error
     except (ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -145,11 +164,17 @@ def _is_and(node: ast.expr) -> bool:
     return isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And)
 
 
-def _expression(node: ast.expr) -> Expression:
+def _expression(node: ast.expr, compiled: Callable[[ast.expr, _Asked], Evaluate]) -> Expression:
     asked = _Asked()
-    evaluate = _compile(node, asked)
+    evaluate = compiled(node, asked)
     return Expression(
-        ast.unparse(node), list(asked.columns), asked.statistics, asked.cuts, evaluate
+        ast.unparse(node),
+        list(asked.columns),
+        asked.statistics,
+        asked.cuts,
+        asked.numeric,
+        asked.pairs,
+        evaluate,
     )
 
 
@@ -165,6 +190,15 @@ def _compile(node: ast.expr, asked: _Asked) -> Evaluate:
             "comparisons, and, or, not, in, + - * / and functions such as quantile(mps.total, 0.9)"
         )
     return builder(node, asked)
+
+
+def _number(node: ast.expr, asked: _Asked, beside: str = "") -> Evaluate:
+    """A part that is to be numbers; `beside` is the number that it is compared with."""
+    part, name = _compile(node, asked), _column_name(node)
+    if name is None:
+        return part
+    asked.numeric[name] = asked.numeric.get(name) or beside
+    return lambda rows: rows.number(name)
 
 
 def _column_name(node: ast.expr) -> str | None:
@@ -211,7 +245,9 @@ def _until(parts: Sequence[Evaluate], *, decided_by: bool) -> Evaluate:
 
 
 def _unary(node: ast.UnaryOp, asked: _Asked) -> Evaluate:
-    part = _compile(node.operand, asked)
+    part = (_compile if isinstance(node.op, ast.Not) else _number)(node.operand, asked)
+    if (literal := _signed(node)) is not None:
+        return lambda rows: literal
     if isinstance(node.op, ast.Not):
         return lambda rows: ~truths(part(rows), len(rows))
     if isinstance(node.op, ast.USub):
@@ -221,11 +257,22 @@ def _unary(node: ast.UnaryOp, asked: _Asked) -> Evaluate:
     raise ConfigError(f"{ast.unparse(node)!r} is not allowed in a rule")
 
 
+def _signed(node: ast.UnaryOp) -> int | float | None:
+    """The number that a sign and a literal are; None if it is something else."""
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return None
+    return value if type(value) in (int, float) else None
+
+
 def _binary(node: ast.BinOp, asked: _Asked) -> Evaluate:
     combine = _ARITHMETIC.get(type(node.op))
     if combine is None:
         raise ConfigError(f"{ast.unparse(node)!r}: only + - * / are allowed in a rule")
-    left, right = _compile(node.left, asked), _compile(node.right, asked)
+    if isinstance(node.op, ast.Div) and _folded(node.right) == 0:
+        raise ConfigError(f"{ast.unparse(node)!r} divides by zero, whatever the row")
+    left, right = _number(node.left, asked), _number(node.right, asked)
 
     def evaluate(rows: Frame) -> Values:
         first, second = np.asarray(numbers(left(rows))), np.asarray(numbers(right(rows)))
@@ -235,6 +282,19 @@ def _binary(node: ast.BinOp, asked: _Asked) -> Evaluate:
             return combine(first, second)
 
     return evaluate
+
+
+def _folded(node: ast.expr) -> float | None:
+    """The number that literals alone come to; None if it is something else."""
+    try:
+        if isinstance(node, ast.BinOp):
+            left, right = _folded(node.left), _folded(node.right)
+            known = left is not None and right is not None and type(node.op) in _ARITHMETIC
+            return float(_ARITHMETIC[type(node.op)](left, right)) if known else None
+        value = ast.literal_eval(node)
+        return float(value) if isinstance(value, (int, float)) else None
+    except (ValueError, TypeError, ArithmeticError):
+        return None
 
 
 def _compare(node: ast.Compare, asked: _Asked) -> Evaluate:
@@ -247,18 +307,41 @@ def _compare(node: ast.Compare, asked: _Asked) -> Evaluate:
 
 
 def _link(left: ast.expr, op: ast.cmpop, right: ast.expr, asked: _Asked) -> Evaluate:
-    first = _compile(left, asked)
     if isinstance(op, (ast.In, ast.NotIn)):
         members = _members(right)
+        is_texts = not members or any(isinstance(member, str) for member in members)
+        first = _compile(left, asked) if is_texts else _number(left, asked, str(members[0]))
         return lambda rows: is_member(first(rows), members, len(rows)) == isinstance(op, ast.In)
     name = _ORDER.get(type(op))
     if name is None:
         raise ConfigError("`is` is not allowed in a rule; write == or !=")
+    first = _side(left, right, asked)
     already = len(asked.statistics)
-    second = _compile(right, asked)
-    if (owner := _column_name(left)) and (level := _level(right, asked.statistics[already:])):
+    second = _side(right, left, asked)
+    owner, other = _column_name(left), _column_name(right)
+    if owner and (level := _level(right, asked.statistics[already:])):
         asked.cuts.append((owner, level[0]))
+    if owner and other:
+        asked.pairs.append((owner, other, name))
+        return lambda rows: _compared(name, *alike(*_columns(rows, owner, other)), len(rows))
     return lambda rows: _compared(name, *alike(first(rows), second(rows)), len(rows))
+
+
+def _side(node: ast.expr, beside: ast.expr, asked: _Asked) -> Evaluate:
+    """A side of a comparison; a column is used as numbers beside all but texts and columns."""
+    is_text_literal = isinstance(beside, ast.Constant) and isinstance(beside.value, str)
+    if is_text_literal or _column_name(beside) is not None:
+        return _compile(node, asked)
+    is_literal = isinstance(beside, ast.Constant) or _folded(beside) is not None
+    return _number(node, asked, ast.unparse(beside) if is_literal else "")
+
+
+def _columns(rows: Frame, left: str, right: str) -> tuple[Values, Values]:
+    """Two columns to compare, texts beside numbers as numbers."""
+    first, second = rows.column(left), rows.column(right)
+    if is_text(first) == is_text(second):
+        return first, second
+    return rows.number(left), rows.number(right)
 
 
 def _level(node: ast.expr, statistics: Sequence[Statistic]) -> tuple[float | Statistic] | None:
@@ -305,7 +388,13 @@ def _call(node: ast.Call, asked: _Asked) -> Evaluate:
         columns=[_column_name(argument) for argument in node.args],
         has_keywords=bool(node.keywords),
     )
-    return called(call, lambda part: _compile(part, asked), asked.statistics.append)
+
+    def ask(statistic: Statistic) -> None:
+        asked.statistics.append(statistic)
+        asked.numeric.setdefault(statistic.column, "")
+
+    compiled = _number if call.name in ELEMENTWISE else _compile
+    return called(call, lambda part: compiled(part, asked), ask)
 
 
 _BUILDERS: Mapping[type, Callable[[Any, _Asked], Evaluate]] = {

@@ -29,7 +29,7 @@ from beholder.eval._filter.statistics import Kind, Statistic
 
 Evaluate = Callable[[Frame], Values]
 
-_ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
+ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "abs": np.abs,
     "min": np.minimum,
     "max": np.maximum,
@@ -65,12 +65,12 @@ def called(
 
     Raises ConfigError if there is no such function, or its arguments do not fit.
     """
-    if call.has_keywords or call.name not in (*_ELEMENTWISE, *_STATISTICS):
+    if call.has_keywords or call.name not in (*ELEMENTWISE, *_STATISTICS):
         raise ConfigError(
             f"{call.text!r} is not allowed in a rule; its functions are "
-            f"{', '.join((*_ELEMENTWISE, *_STATISTICS))}"
+            f"{', '.join((*ELEMENTWISE, *_STATISTICS))}"
         )
-    if call.name in _ELEMENTWISE:
+    if call.name in ELEMENTWISE:
         return _elementwise(call, [compiled(argument) for argument in call.arguments])
     statistic = _statistic(call)
     for argument, name in zip(call.arguments, call.columns, strict=True):
@@ -81,7 +81,7 @@ def called(
 
 
 def _elementwise(call: Call, parts: Sequence[Evaluate]) -> Evaluate:
-    combine = _ELEMENTWISE[call.name]
+    combine = ELEMENTWISE[call.name]
     if (call.name == "abs") != (len(parts) == 1) or not parts:
         wanted = "one number" if call.name == "abs" else "two numbers or more"
         raise ConfigError(f"{call.text!r}: {call.name} takes {wanted}, got {len(parts)}")

@@ -34,13 +34,16 @@ def numbers(values: Values) -> Any:
 
 
 def alike(left: Values, right: Values) -> tuple[Values, Values]:
-    """Both sides of a comparison; ConfigError if one is text and the other a number."""
+    """Both sides of a comparison, a literal as the other side can hold it.
+
+    ConfigError if one is text and the other a number.
+    """
     if _has_text(left) != _has_text(right):
         raise ConfigError(
             f"cannot compare {sample(left)!r} with {sample(right)!r}: one is text, the other a "
             "number"
         )
-    return left, right
+    return _as_held(left, right), _as_held(right, left)
 
 
 def is_member(values: Values, members: Sequence[Values], count: int) -> Bools:
@@ -56,8 +59,24 @@ def is_member(values: Values, members: Sequence[Values], count: int) -> Bools:
     alike_members = texts if isinstance(values, str) else [m for m in members if m not in texts]
     outcome = np.zeros(count, bool)
     for member in alike_members:
-        outcome |= np.asarray(values == member)
+        outcome |= np.asarray(values == _as_held(member, values))
     return outcome
+
+
+def _as_held(value: Values, beside: Values) -> Values:
+    """A literal number as a column of float32 or of integers beside it holds it.
+
+    The nearest float32, so that x == 0.3 finds a stored 0.3; and a whole number as an integer, of
+    which float64 knows those up to 2^53 only. Anything else stays as it is.
+    """
+    kind = getattr(beside, "dtype", None)
+    if type(value) not in (int, float) or kind is None:
+        return value
+    if kind == np.float32:
+        with np.errstate(over="ignore"):
+            return np.float32(value)
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole and np.issubdtype(kind, np.integer) else value
 
 
 def _has_text(values: Values) -> bool:

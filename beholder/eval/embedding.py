@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import eq
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +152,11 @@ def write_embeddings(embeddings: Embeddings, path: str | os.PathLike[str]) -> Pa
 def aligned(embeddings: Embeddings, keys: Sequence[str]) -> tuple[Array, int]:
     """The rows (n, d) of so many keys, in their order, and how many keys have none.
 
-    The row of such a key is NaN; one that has an error is NaN and not counted.
+    The row of such a key is NaN; one that has an error is NaN and not counted. Where the keys are
+    all of the embeddings in their order, the rows are these themselves, and no copy.
     """
+    if len(keys) == len(embeddings.keys) and all(map(eq, keys, embeddings.keys)):
+        return embeddings.values, 0
     places = {key: row for row, key in enumerate(embeddings.keys)}
     found = np.array([places.get(key, -1) for key in keys], np.int64)
     rows = np.full((len(keys), embeddings.values.shape[1]), np.nan, np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beholder.errors import ConfigError
-from beholder.storage import ASIDE, Place
+from beholder.storage import ASIDE, STORES, Place, scheme_of
 from beholder.tables import ScoreTable
 
 if TYPE_CHECKING:
@@ -170,8 +171,11 @@ def _whole(place: Place, parts: _Flow | _Some, write: Write) -> None:
 @contextmanager
 def _opened(place: Place) -> Iterator[Any]:
     if place.is_remote:
-        with place.system.open(place.path, "wb") as file:
-            yield file
+        with tempfile.TemporaryDirectory(prefix="beholder-") as folder:
+            path = Path(folder) / place.name
+            with path.open("wb") as file:
+                yield file
+            _upload(path, place)
         return
     path = Path(place.path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,6 +186,18 @@ def _opened(place: Place) -> Iterator[Any]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _upload(file: Path, place: Place) -> None:
+    """Put a local file in its place, whole: in one upload, or aside and renamed."""
+    if scheme_of(place.address) in STORES:
+        place.system.put_file(str(file), place.path)
+        return
+    parent, name = os.path.split(place.path)
+    aside = f"{parent}/.{name}.{uuid.uuid4().hex[:8]}{ASIDE}"
+    place.system.makedirs(parent, exist_ok=True)
+    place.system.put_file(str(file), aside)
+    place.system.mv(aside, place.path)
 
 
 def _parquet(file: Any, schema: pa.Schema, parts: Iterator[pa.Table]) -> None:

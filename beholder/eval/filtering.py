@@ -26,6 +26,7 @@ from beholder.eval._filter.decision import REASON, Decision
 from beholder.eval._filter.distinct import Distinct as Distinct
 from beholder.eval._filter.distinct import Likeness, keep_distinct
 from beholder.eval._filter.judging import Judged, judge
+from beholder.eval._filter.protocol import told
 from beholder.eval._filter.ranked import keep_budget, keep_top
 from beholder.eval._filter.rule import Asked
 from beholder.eval._filter.rule import Rule as Rule
@@ -42,14 +43,6 @@ if TYPE_CHECKING:
 PICTURE = "picture"
 """The column that says where a kept picture is."""
 Row = Mapping[str, Any]
-_LABELS = {
-    "embedder": "embedded by",
-    "dedup": "near-duplicate from a cosine of",
-    "method": "pairs compared",
-    "against_threshold": "of the evaluation set from",
-    "evaluation_pictures": "evaluation pictures",
-    "evaluation_prompts": "evaluation prompts",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +57,7 @@ class FilterSummary:
         missing: code of the reason -> such pictures.
         scores: reward -> SHA-256 of what its scores were computed with.
         likeness: what near-duplicates and pictures of an evaluation set were found with.
+        calibrations: reward -> SHA-256 of the calibration that its win probabilities come from.
     """
 
     rows: int
@@ -75,6 +69,21 @@ class FilterSummary:
     missing: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, str] = field(default_factory=dict)
     likeness: Mapping[str, Any] = field(default_factory=dict)
+    calibrations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """What it was made with, name -> value, for people."""
+        return {
+            **{f"scores of {name}": digest[:12] for name, digest in self.scores.items()},
+            **{f"calibration of {name}": d[:12] for name, d in self.calibrations.items()},
+            **self.likeness_told,
+        }
+
+    @property
+    def likeness_told(self) -> dict[str, str]:
+        """The part of it that is about likeness."""
+        return told(self.likeness)
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON-ready values."""
@@ -118,6 +127,7 @@ class Decided:
     judged: Judged
     decision: Decision
     likeness: Likeness
+    calibrations: Mapping[str, str]
 
     def summary(self, missing: Mapping[str, int] | None = None) -> FilterSummary:
         """The counts; `missing` pictures by the code of the reason."""
@@ -133,6 +143,7 @@ class Decided:
             missing=dict(sorted(gone.items())),
             scores={name: _hash(self.table.config(name)) for name in self.table.rewards},
             likeness=self.likeness.protocol,
+            calibrations=self.calibrations,
         )
 
 
@@ -180,11 +191,12 @@ def decide(
     """
     rows = ScoredRows(table, calibrations or {})
     asked = rule.asked(rows.columns)
-    rows.check(asked.columns)
+    rows.check(asked.columns, asked.equated)
     judged = judge(rows, asked, rows.columns, progress)
     likeness = keep_distinct(judged, rows, distinct, progress) if distinct else Likeness()
     _ranked(judged, rule)
-    return Decided(table, rule, asked, judged, judged.decision(rows), likeness)
+    used = {name: _sha256(made.to_json()) for name, made in rows.used(asked.columns).items()}
+    return Decided(table, rule, asked, judged, judged.decision(rows), likeness, used)
 
 
 def filter_table(
@@ -267,7 +279,6 @@ def _ranked(judged: Judged, rule: Rule) -> Judged:
 
 
 def _told(decided: Decided, summary: FilterSummary, command: str) -> Told:
-    protocol = {f"scores of {name}": digest[:12] for name, digest in summary.scores.items()}
     return Told(
         source=decided.table.address,
         rule=decided.rule,
@@ -275,13 +286,16 @@ def _told(decided: Decided, summary: FilterSummary, command: str) -> Told:
         judged=decided.judged,
         decision=decided.decision,
         likeness=decided.likeness,
-        protocol=protocol | {_LABELS[name]: str(said) for name, said in summary.likeness.items()},
+        protocol=summary.protocol,
         commands=[command] if command else [],
     )
 
 
 def _hash(config: Mapping[str, Any]) -> str:
-    text = json.dumps(config, sort_keys=True, default=str)
+    return _sha256(json.dumps(config, sort_keys=True, default=str))
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -295,12 +309,20 @@ def _with_places(parts: Iterable[pa.Table], places: pa.ChunkedArray) -> Iterator
 
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
-    """A folder to write into that becomes `out` when all went well."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    """A folder to write into that becomes `out` when all went well.
+
+    An empty `out` may be a shell's own folder or a mounted disk: it stays and is filled.
+    """
+    name = f".{out.name}.{os.getpid()}.tmp"
+    aside = out / name if out.is_dir() else out.with_name(name)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         yield aside
-        aside.replace(out)
+        if aside.parent == out:
+            for made in sorted(aside.iterdir()):
+                made.replace(out / made.name)
+        else:
+            aside.replace(out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -13,8 +13,8 @@ from beholder.errors import ConfigError, DataError
 from beholder.eval._ranking.agreement import Agreement as Agreement
 from beholder.eval._ranking.agreement import Flip as Flip
 from beholder.eval._ranking.agreement import People, judged_agreement
-from beholder.eval._ranking.cells import PICTURE_SEED, Cells, Columns, absent, gather
-from beholder.eval._ranking.neighbours import neighbours_needed
+from beholder.eval._ranking.cells import PICTURE_SEED, Cells, Columns, absent, cell_name, gather
+from beholder.eval._ranking.neighbours import certainty_fault, neighbours_needed
 from beholder.eval._ranking.trade_offs import front
 from beholder.eval.pareto import Objective as Objective
 from beholder.eval.pareto import ParetoPoint as ParetoPoint
@@ -58,7 +58,8 @@ class LeaderboardConfig:
         certainty: the wanted probability of telling two neighbours apart, in (alpha, 1); None
             leaves out how many prompts that takes.
 
-    Raises ConfigError if there is no score, one objective, or a certainty of fixed prompts.
+    Raises ConfigError if there is no score, one objective, a certainty out of range, or one of
+    fixed prompts.
     """
 
     scores: Sequence[str]
@@ -79,6 +80,8 @@ class LeaderboardConfig:
             raise ConfigError("a leaderboard needs a score column, such as mps.total")
         if len(self.pareto) == 1:
             raise ConfigError("a Pareto front needs two objectives or more, got one")
+        if why := certainty_fault(self.certainty, self.alpha):
+            raise ConfigError(why)
         if self.certainty is not None and self.resample == "seeds":
             raise ConfigError(
                 "certainty counts prompts, but resample 'seeds' holds the prompts fixed; leave out "
@@ -98,7 +101,7 @@ class Leaderboard:
             checkpoint that is told apart from all is a group of its own.
         categories: category -> score column -> ranking of its prompts alone. A category is the
             value of the column, or "column=value" if there are several columns.
-        small_categories: those with fewer than 20 prompts.
+        small_categories: those with fewer than 20 prompts that are compared.
         categories_left_out: category -> why it could not be ranked.
         objectives, pareto: the front, in the order of the first score's ranking; empty if none
             was asked for.
@@ -158,7 +161,7 @@ def leaderboard(table: ScoreTable, config: LeaderboardConfig) -> Leaderboard:
         small_categories=[
             name
             for name, found in categories.items()
-            if any(ranking.prompts < SMALL for ranking in found.values())
+            if any(ranking.compared.prompts < SMALL for ranking in found.values())
         ],
         categories_left_out=left_out,
         objectives=list(config.pareto),
@@ -228,10 +231,10 @@ def _members(columns: Columns, categories: Sequence[str]) -> dict[str, list[int]
 def _values(value: object) -> list[str]:
     if absent(value) or value == "":
         return []
-    text = str(value)
+    text = cell_name(value)
     if text.startswith("["):
         try:
-            return sorted({str(each) for each in json.loads(text)})
+            return sorted({cell_name(each) for each in json.loads(text)})
         except json.JSONDecodeError:
             return [text]
     return [text]
@@ -281,13 +284,15 @@ def _protocol(config: LeaderboardConfig, first: Ranking) -> dict[str, str]:
         "intervals": f"{first.level:.0%}, paired bootstrap of {first.draws} draws, seed "
         f"{first.seed}; each for itself, not corrected for their number",
         "told apart": f"two-sided permutation test of the win rate ({_TESTED[first.resample]}), "
-        f"corrected by Holm over all pairs of a score, below {first.alpha:g}",
+        "corrected by Holm over all pairs of a score, each score for itself, below "
+        f"{first.alpha:g}",
         "missing scores": "counted for each checkpoint and used nowhere; two checkpoints are "
         "compared on the prompts of both",
     }
     if config.categories:
         said["categories"] = (
-            "corrected by Holm over all pairs of all categories of a score; below "
+            "corrected by Holm over all pairs of all categories of a score, each score for itself; "
+            "below "
             f"{SMALL} prompts a category is called small"
         )
     if config.judgements:

@@ -62,6 +62,8 @@ class Overview:
         aspect: what decides best, worst and the order of checkpoints: an aspect or "total".
         scores: further score columns; none takes the totals of the table's other rewards.
         pictures: most pictures in the gallery; 0 leaves it out.
+        pareto: objectives of the trade-offs; none takes the scores that are compared.
+        resample, alpha, draws: of the leaderboard, as `LeaderboardConfig` has them.
         seed: of what the gallery draws by chance and of the leaderboard's intervals.
         filtered: what a filter did.
         title, notice: the headline, and what a reader must know first.
@@ -76,6 +78,10 @@ class Overview:
     category: str = ""
     aspect: str = "total"
     scores: Sequence[str] = ()
+    pareto: Sequence[Objective] = ()
+    resample: str = "prompts"
+    alpha: float = 0.05
+    draws: int = 2000
     pictures: int = 400
     seed: int = 0
     filtered: FilterSummary | None = None
@@ -203,7 +209,7 @@ def _how(parts: Overview) -> str:
 
 
 def _leaderboard(table: ScoreTable, reward: str, parts: Overview) -> Leaderboard | None:
-    """The leaderboard of the reward and of the further scores, which are its trade-offs too."""
+    """The leaderboard of the reward and of the further scores, its trade-offs if none are given."""
     if not parts.by:
         return None
     first = f"{reward}.{parts.aspect}"
@@ -214,11 +220,14 @@ def _leaderboard(table: ScoreTable, reward: str, parts: Overview) -> Leaderboard
         scores=scores,
         by=parts.by,
         categories=[parts.category] if parts.category else [],
+        resample=parts.resample,
+        alpha=parts.alpha,
+        draws=parts.draws,
         seed=parts.seed,
-        pareto=objectives if len(objectives) > 1 else (),
+        pareto=parts.pareto or (objectives if len(objectives) > 1 else ()),
         judgements=parts.judgements,
         protocol=parts.protocol,
-        certainty=CERTAINTY,
+        certainty=None if parts.resample == "seeds" else CERTAINTY,
     )
     return leaderboard(table, config)
 

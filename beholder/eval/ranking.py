@@ -34,6 +34,7 @@ import numpy.typing as npt
 from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import LEVEL, Floats, Interval, percentile_interval
 from beholder.eval._ranking.cells import Cells, Columns, Sums, by_prompt, gather, layout
+from beholder.eval._ranking.compared import Compared as Compared
 from beholder.eval._ranking.redrawing import expanded_interval, redrawn
 from beholder.eval._ranking.strength import bradley_terry as bradley_terry
 from beholder.eval._ranking.strength import islands
@@ -115,6 +116,7 @@ class Ranking:
         meetings: every two checkpoints, the stronger first.
         wins: [i][j] prompts that standing i wins against j, ties half.
         prompts: prompts in all.
+        compared: on how many of them checkpoints meet, and why not on the others.
         left_out: rows without checkpoint or prompt, which count nowhere.
         level, draws, seed: of the bootstrap.
         virtual_ties: see `bradley_terry`.
@@ -128,6 +130,7 @@ class Ranking:
     meetings: Sequence[Meeting]
     wins: Sequence[Sequence[float]]
     prompts: int
+    compared: Compared
     left_out: int
     draws: int
     seed: int
@@ -178,6 +181,7 @@ def rank(
         meetings=found.meetings(_p_values(found.cells, resample, alpha, seed)),
         wins=found.estimate.wins[0][np.ix_(found.order, found.order)].tolist(),
         prompts=found.cells.prompts,
+        compared=Compared.of(found.cells),
         left_out=found.cells.left_out,
         draws=draws,
         seed=seed,

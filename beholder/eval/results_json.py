@@ -22,8 +22,8 @@ It differs from `lm_eval` in that one file holds several models, named as tasks,
 model_name and no task_hashes; the filter is always "none"; there is no git_hash, and nothing about
 a tokenizer. Beyond it there are `intervals` (task -> metric -> low and high), `tiers` (score ->
 groups of checkpoints not told apart) and `comparisons` (score -> every two, with p-values).
-Standard errors are half the width of the bootstrap interval in units of a normal distribution, so
-that value ± 1.96 stderr is as wide as the 95 % interval.
+Standard errors are standard deviations over the bootstrap draws. Where only an interval is known
+they are half its width in units of a normal distribution, so that value ± 1.96 stderr is as wide.
 """
 
 from __future__ import annotations
@@ -100,20 +100,23 @@ class _Task:
     def name(self) -> str:
         return self.model if self.category is None else f"{self.model}/{self.category}"
 
-    def values(self) -> dict[str, tuple[float, Interval]]:
-        """Metric -> value and interval."""
+    def values(self) -> dict[str, tuple[float, Interval, float]]:
+        """Metric -> value, interval and standard error."""
         told = {}
         for score, one in self.standings.items():
-            told[score] = (one.mean, one.mean_interval)
-            told[f"{score}_win_rate"] = (one.win_rate, one.win_rate_interval)
-            told[f"{score}_strength"] = (one.strength, one.strength_interval)
+            told[score] = (one.mean, one.mean_interval, one.mean_error)
+            rate, strength = f"{score}_win_rate", f"{score}_strength"
+            told[rate] = (one.win_rate, one.win_rate_interval, one.win_rate_error)
+            told[strength] = (one.strength, one.strength_interval, one.strength_error)
         return told
 
     def metrics(self) -> dict[str, Any]:
         """The numbers as `lm_eval` names them."""
         told: dict[str, Any] = {}
-        for metric, (value, interval) in self.values().items():
+        for metric, (value, interval, known) in self.values().items():
             error = standard_error(interval)
+            if math.isfinite(error) and math.isfinite(known):
+                error = known
             told[f"{metric},{_FILTER}"] = _finite(value)
             told[f"{metric}_stderr,{_FILTER}"] = error if math.isfinite(error) else _UNKNOWN
         return told
@@ -122,7 +125,7 @@ class _Task:
         """Metric -> both ends."""
         return {
             metric: [_finite(interval.low), _finite(interval.high)]
-            for metric, (_, interval) in self.values().items()
+            for metric, (_, interval, _) in self.values().items()
         }
 
     def samples(self) -> dict[str, int]:

@@ -74,7 +74,7 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     """Numbers, NaN where there is none."""
     import pyarrow as pa  # noqa: PLC0415
 
-    values: Floats = column.cast(pa.float64()).to_numpy()
+    values: Floats = column.cast(pa.float64(), safe=False).to_numpy()
     return values
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
 from typing import final, overload
 
 from typing_extensions import override
@@ -53,6 +54,22 @@ class PromptSet(Sequence[PromptRow]):
         """Of the prompts in their order, in hexadecimal."""
         text = json.dumps([row.prompt for row in self.rows])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def limited(self, most: int) -> PromptSet:
+        """At most so many of the prompts, in the set's order.
+
+        Categories take turns in their order of appearance, each with its first prompt not yet
+        taken; prompts without a category are one more. So a larger `most` adds prompts and drops
+        none. Raises ConfigError if `most` is not positive.
+        """
+        if most < 1:
+            raise ConfigError(f"a limit of {most} leaves no prompt; give 1 or more")
+        members: dict[str, list[int]] = {}
+        for at, row in enumerate(self.rows):
+            members.setdefault(row.category, []).append(at)
+        turns = (at for turn in zip_longest(*members.values()) for at in turn if at is not None)
+        kept = sorted(islice(turns, most))
+        return replace(self, rows=tuple(self.rows[at] for at in kept))
 
     @overload
     def __getitem__(self, index: int) -> PromptRow: ...

@@ -28,8 +28,17 @@ Cell = Mapping[str, object]
 """What a reward says of a picture: part -> number or None, and "error"."""
 
 _MARKED = 0.5
-BROKEN = getattr(torch, "AcceleratorError", ())
-"""After such an error a GPU answers nothing any more: no picture is to blame."""
+_BROKEN: tuple[type[Exception], ...] = tuple(
+    filter(None, [getattr(torch, "AcceleratorError", None)])
+)
+_OF_GPU = ("CUDA error", "cuDNN error", "CUBLAS_STATUS")
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether a GPU answers nothing any more after such an error: no picture is to blame."""
+    if isinstance(error, _BROKEN):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OF_GPU)
 
 
 @dataclass(slots=True)
@@ -63,9 +72,9 @@ class BatchScorer:
         prompts = [row.prompt or "" for row, _ in rows]
         try:
             cells = scored(reward, pictures, prompts)
-        except BROKEN:
-            raise
-        except (RuntimeError, ValueError):
+        except (RuntimeError, ValueError) as error:
+            if is_broken(error):
+                raise
             alone = zip(pictures, prompts, strict=True)
             cells = [_scored_alone(reward, picture, prompt) for picture, prompt in alone]
             if name not in self.worked and all(cell["error"] for cell in cells):
@@ -118,7 +127,9 @@ def parts_of(reward: Reward) -> tuple[str, ...]:
     try:
         with evaluating(reward):
             (cell,) = scored(reward, [picture], ["a picture"])
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError) as error:
+        if is_broken(error):
+            raise
         return ()
     return () if cell["error"] else tuple(cell)
 
@@ -160,5 +171,7 @@ def _scored_alone(reward: Reward, picture: Tensor | ImageError, prompt: str) -> 
     try:
         return scored(reward, [picture], [prompt])[0]
     except (RuntimeError, ValueError) as error:
+        if is_broken(error):
+            raise
         nothing = dict.fromkeys(("total", *reward.card.aspects))
         return {**nothing, "error": f"reward-failed: {type(error).__name__}: {error}"}

@@ -176,7 +176,7 @@ def _check(
     rows: Iterable[Row], rewards: Mapping[str, Reward], batch_size: int, shard_rows: int
 ) -> None:
     if not rewards:
-        raise ConfigError("name at least one reward")
+        raise ConfigError("name at least one reward, as -r mps does; `beholder rewards` lists them")
     for name in rewards:
         check_reward_name(name)
     if batch_size < 1 or shard_rows < 1:

@@ -7,7 +7,8 @@
 
 Every checkpoint begins a prompt's picture with the same noise, drawn on the CPU, and runs its own
 call with its own scheduler. A run that was stopped goes on; checkpoints, prompts and seeds may be
-added to a folder later.
+added to a folder later. What fails for reasons of the machine, or of the program, stops the run and
+is written down for no prompt.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from beholder.prompt_sets import PromptRow
 from beholder.rewards._base import prompt_fault
 from beholder.training._pipeline.loading import chosen_dtype, load_pipeline
 from beholder.training._pipeline.quiet import quiet
+from beholder.training._rendering import failures
 from beholder.training._rendering.checkpoints import Checkpoint as Checkpoint
 from beholder.training._rendering.checkpoints import named_checkpoints
 from beholder.training._rendering.pictures import picture_fault, write_png
@@ -47,17 +49,8 @@ MANIFEST = "manifest.jsonl"
 _LOG = logging.getLogger(__name__)
 _CPU = torch.device("cpu")
 _OURS = ("key", "image", "prompt", "model", "seed", "category")
-_FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BeholderError,
-    LookupError,
-    OSError,
-    RuntimeError,  # out of memory too
-    TypeError,
-    ValueError,
-)
+MOST_FAILURES = 5
+"""Prompts of a checkpoint that may fail in a row before it draws any; then it is not theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +136,13 @@ def render(
         seeds: distinct; a picture of each for every prompt.
         out: the folder.
         config: how.
-        progress: called with numbers of pictures that are there or failed, checkpoints · prompts ·
-            seeds in all.
+        progress: called with numbers of pictures that are there or failed.
 
     Raises:
         ConfigError: if a checkpoint cannot be loaded, a setting does not fit, or the folder holds
             pictures that were made otherwise.
-        DataError: if another process draws in the folder.
+        DataError, OSError: if another process draws in the folder, or it cannot be written.
+        BeholderError: if memory or the device fails, or the first prompts of a checkpoint all do.
     """
     config = config or RenderConfig()
     chosen = _chosen(checkpoints)
@@ -182,6 +175,7 @@ class _Studio:
         self.name = checkpoint.name
         self._out, self._checkpoint, self._config = out, checkpoint, config
         self._tries = Tries(out / "tries" / f"{self.name}.jsonl")
+        self._failed_first = None if self._tries.seconds else set[str]()  # None: it can draw
 
     def run(self, tasks: Sequence[Task], progress: Callable[[int], object]) -> int:
         """Draw what is missing; gives how many were drawn."""
@@ -257,11 +251,10 @@ class _Studio:
         """
         try:
             pictures, seconds = self._drawn(driver, batch)
-        except ConfigError:  # of what is asked of every picture
-            raise
-        except _FAILURES as error:
+        except failures.OF_PROMPTS as error:
+            failures.refuse_others(error, self.name, len(batch))
             if len(batch) == 1:
-                self._tries.failed(batch[0].name, _told(error))
+                self._failed(batch[0], failures.told(error))
                 return 0
             alone = [task for task in batch if task.name in missing]
             return sum(self._draw(driver, [task], {task.name}) for task in alone)
@@ -287,11 +280,24 @@ class _Studio:
     def _keep(self, task: Task, pixels: Float[Tensor, "3 h w"], seconds: float) -> bool:
         """Whether it is a picture, which is then written."""
         if why := picture_fault(pixels):
-            self._tries.failed(task.name, why)
+            self._failed(task, why)
             return False
         write_png(self._path(task), pixels)
         self._tries.drawn(task.name, seconds)
+        self._failed_first = None
         return True
+
+    def _failed(self, task: Task, why: str) -> None:
+        """Write down why there is no picture; BeholderError if no prompt has one so far."""
+        self._tries.failed(task.name, why)
+        if self._failed_first is None:
+            return
+        self._failed_first.add(task.row.prompt)
+        if len(self._failed_first) >= MOST_FAILURES:
+            raise BeholderError(
+                f"{self.name} failed on its first {MOST_FAILURES} prompts, so the run stops; the "
+                f"last: {why}; what failed is drawn again with --retry-failed"
+            )
 
 
 def _chosen(checkpoints: Sequence[str | Checkpoint]) -> list[Checkpoint]:
@@ -307,11 +313,6 @@ def _chosen(checkpoints: Sequence[str | Checkpoint]) -> list[Checkpoint]:
 def _kept(name: str) -> str:
     """What a further column of a prompt set is called in the manifest."""
     return f"prompt_{name}" if name.lower() in _OURS else name
-
-
-def _told(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
 
 
 def _forget_pipelines() -> None:

@@ -81,6 +81,14 @@ class Browser:
 
     def visit(self, address: str, *, width: int, scheme: str = "light") -> None:
         """The same for an address."""
+        self.resize(width=width, scheme=scheme)
+        self.events.clear()
+        self.call("Page.navigate", url=address)
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            self.events.append(self.read())
+
+    def resize(self, *, width: int, scheme: str = "light") -> None:
+        """Take another screen for the page that is open."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -90,10 +98,6 @@ class Browser:
         )
         media = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=media)
-        self.events.clear()
-        self.call("Page.navigate", url=address)
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self.read())
 
     def evaluate(self, expression: str) -> Any:
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
@@ -106,6 +110,12 @@ class Browser:
         while not self.evaluate(expression):
             assert time.monotonic() < deadline, f"never true: {expression}"
             time.sleep(0.2)
+
+    def settle(self) -> None:
+        """Wait until timers that are due have run, and what they changed is drawn."""
+        frames = "requestAnimationFrame(() => requestAnimationFrame(done))"
+        waited = f"new Promise(done => setTimeout(() => {frames}))"
+        self.call("Runtime.evaluate", expression=waited, awaitPromise=True)
 
     def press(self, key: str, *, control: bool = False) -> None:
         """Press and let go of a key, as on a keyboard; one of `KEYS` or one character."""
@@ -124,7 +134,9 @@ class Browser:
     def click(self, selector: str) -> None:
         """Press and let go of the mouse in the middle of an element, once it is in sight."""
         found = f"document.querySelector({json.dumps(selector)})"
-        self.evaluate(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        for _ in range(2):  # what comes into sight may be drawn at another height and move it
+            self.evaluate(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+            self.settle()
         box = f"const box = {found}.getBoundingClientRect();"
         middle = "[box.x + box.width / 2, box.y + box.height / 2]"
         x, y = self.evaluate(f"(() => {{ {box} return {middle} }})()")

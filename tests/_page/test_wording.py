@@ -5,7 +5,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from beholder._page.wording import in_markdown, number, percent, pieces, shorten, visible
+from beholder._page.wording import decimals, in_markdown, number, percent, pieces, shorten, visible
 from beholder.types import WordLabel
 
 
@@ -18,6 +18,25 @@ def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_what_is_unknown_is_a_dash(value: float | None) -> None:
     assert number(value) == percent(value) == "\N{EN DASH}"
+
+
+@pytest.mark.parametrize(
+    ("values", "digits"),
+    [
+        ([], 2),
+        ([math.nan], 2),
+        ([0.0, 0.0], 2),
+        ([-3.0, 900.0], 2),
+        ([0.0, 0.05], 3),
+        ([0.001, 0.003, math.nan], 4),
+        ([0.003], 4),  # nothing to tell apart: two digits of the value itself
+        ([0.003, 0.003 + 1e-12], 4),
+        ([5.0, 5.0004], 5),
+        ([0.0, 1e-30], 8),
+    ],
+)
+def test_decimals_tell_values_apart(values: list[float], digits: int) -> None:
+    assert decimals(values) == digits
 
 
 def test_a_share_is_whole_percent() -> None:

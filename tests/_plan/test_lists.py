@@ -1,6 +1,7 @@
 """Lists keep rows as they are, without their pictures."""
 
 import os
+from itertools import repeat
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ ROWS = [
 
 
 def test_rows_come_back_with_where_their_pictures_are(tmp_path: Path) -> None:
-    shards = list(write_lists(ROWS, Place(tmp_path), 2))
+    shards = list(write_lists(ROWS, Place(tmp_path), repeat(2)))
     found = [row for shard in shards for row in read_list(shard)]
     assert [(r.key, r.prompt, r.name, r.extra) for r in found] == [
         (r.key, r.prompt, r.name, r.extra) for r in ROWS
@@ -29,10 +30,25 @@ def test_rows_come_back_with_where_their_pictures_are(tmp_path: Path) -> None:
 
 
 def test_a_list_holds_no_picture_and_its_mark_is_of_its_contents(tmp_path: Path) -> None:
-    (shard,) = write_lists(ROWS, Place(tmp_path / "a"), 9)
-    (again,) = write_lists(ROWS, Place(tmp_path / "b"), 9)
-    (other,) = write_lists(ROWS[:2], Place(tmp_path / "c"), 9)
+    (shard,) = write_lists(ROWS, Place(tmp_path / "a"), [9])
+    (again,) = write_lists(ROWS, Place(tmp_path / "b"), [9])
+    (other,) = write_lists(ROWS[:2], Place(tmp_path / "c"), [9])
     assert (shard.size, shard.mark) == (again.size, again.mark)
     assert shard.mark != other.mark
     assert b"12345" not in Path(shard.source).read_bytes()
     assert pq.read_table(shard.source).num_rows == 3
+
+
+def test_a_list_is_never_written_over_by_another_and_a_damaged_one_is(tmp_path: Path) -> None:
+    (first,) = write_lists(ROWS, Place(tmp_path), [9])
+    (other,) = write_lists(ROWS[:1], Place(tmp_path), [9])
+    assert (first.name, first.source != other.source) == (other.name, True)
+    assert [row.key for row in read_list(first)] == [row.key for row in ROWS]
+    Path(first.source).write_bytes(b"PAR1")
+    (again,) = write_lists(ROWS, Place(tmp_path), [9])
+    assert again == first
+    assert len(list(read_list(again))) == 3
+
+
+def test_lists_have_the_sizes_that_are_asked_for(tmp_path: Path) -> None:
+    assert [s.rows for s in write_lists(ROWS, Place(tmp_path), [1, 9, 9])] == [1, 2]

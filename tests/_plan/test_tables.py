@@ -69,3 +69,15 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="damaged or no parquet file"):
         shards(str(tmp_path / "t.parquet"), tmp_path / "lists", 4)
+
+
+def test_lists_of_embedded_pictures_end_where_row_groups_do(tmp_path: Path) -> None:
+    cells = [{"bytes": b"x", "path": f"{n}.png"} for n in range(10)]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "t.parquet", row_group_size=4)
+    for size, expected in ((1, [4, 4, 2]), (6, [4, 6]), (9, [8, 2]), (99, [10])):
+        found = shards(str(tmp_path / "t.parquet"), tmp_path / "lists", size)
+        assert [s.rows for s in found] == expected
+        assert found[0].kind == "list"
+    pq.write_table(pa.table({"image": list("abcdefghij")}), tmp_path / "p.parquet")
+    found = shards(str(tmp_path / "p.parquet"), tmp_path / "lists", 4)
+    assert [s.rows for s in found] == [4, 4, 2], "paths are cut anywhere"

@@ -5,7 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.ranking import ALPHA, World, false_share, held_of_these, held_shares, powers
+from benchmarks import ranking
+from benchmarks.ranking import (
+    ALPHA,
+    STATISTICS,
+    World,
+    coverage,
+    false_share,
+    held_of_these,
+    held_shares,
+    powers,
+)
 
 
 def test_the_truth_is_what_the_world_was_made_with() -> None:
@@ -22,6 +32,25 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     held = held_shares(world, world.truth(5000), repeats=40, draws=200)
     for name, share in held.items():
         assert 0.87 <= share <= 0.99, name
+
+
+def test_few_prompts_are_simulated_more_often_and_every_line_says_its_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def held(world: World, truth: object, repeats: int) -> dict[str, float]:
+        asked.append(repeats)
+        return dict.fromkeys(STATISTICS, 0.95)
+
+    monkeypatch.setattr(World, "truth", lambda world: {})
+    monkeypatch.setattr(ranking, "held_shares", held)
+    lines = [line.split() for line in coverage(2, [(20, 1), (200, 1)])][2:]
+    assert [line[1:5] for line in lines] == [
+        ["20", "1", "6", "8.9"],
+        ["200", "1", "2", "15.4"],
+    ] * 3
+    assert asked == [6, 2] * 3
 
 
 def test_redrawn_pictures_hold_the_truth_of_their_prompts() -> None:

@@ -156,3 +156,9 @@ def test_a_network_gives_its_first_layer_and_one_of_videos_is_refused(
 
 def test_no_pictures_make_no_rows() -> None:
     assert embed([]).values.shape == (0, 384)
+
+
+def test_rows_that_are_in_order_already_are_not_copied() -> None:
+    two = Embeddings(("a", "b"), np.eye(2, dtype=np.float32))
+    rows, missing = aligned(two, ["a", "b"])
+    assert (rows is two.values, missing) == (True, 0)

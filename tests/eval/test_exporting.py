@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typing_extensions import override
 
-from beholder._run_folder import Run, RunFolder, Shard, footer
+from beholder._run_folder import RUN, Run, RunFolder, Shard, footer
 from beholder.errors import ConfigError, DataError
 from beholder.eval import exporting
 from beholder.eval.exporting import export_table
@@ -192,7 +192,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shards = [Shard(name=name, kind="archive", source=f"/t/{name}.tar") for name in ("a", "b")]
     place.write_run(said)
     place.write_plan(shards)
-    place.ledger_file().write(b'{"shard": "a"}\n')
+    (place.place / RUN / "ledger" / "1.jsonl").write(b'{"shard": "a"}\n')
     for shard in shards:
         rows = {
             "key": [f"{shard.name}/{k}" for k in range(3)],
@@ -221,3 +221,17 @@ def test_the_folder_of_a_run_is_one_data_set_to_each_reader(run: Path, tmp_path:
 def test_a_run_is_exported_as_a_table_is(run: Path, tmp_path: Path) -> None:
     export_table(ScoreTable(run), tmp_path / "table.parquet")
     assert pl.read_parquet(tmp_path / "table.parquet").to_dicts() == expected(ScoreTable(run))
+
+
+@pytest.mark.parametrize("scheme", ["memory", "dummy"])
+def test_a_remote_table_that_ends_in_an_error_is_not_there(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "STORES", {"memory"} if scheme == "memory" else set())
+    place = Place(f"memory://half-{scheme}/table.jsonl")
+    with pytest.raises(DataError, match="a shard is damaged"):
+        export_table(Long(3, fails=True), place.address)
+    assert not place.exists()
+    export_table(Long(3), place.address)
+    assert len(place.read().splitlines()) == 30
+    assert list(Place(f"memory://half-{scheme}").names()) == ["table.jsonl"]

@@ -53,7 +53,7 @@ def holds(rule: str) -> bool:
         ('column["steps used"] == 30', True),
         ("ok and mps.overall > 0", True),
         ("ok == True", True),
-        ("mps.overall == 0.5 or 1 / 0 > 1", True),
+        ("mps.overall == 0.5 or 1 / (a.b.c + 2) > 1", True),
         ("  mps.overall > 0.3  ", True),
     ],
 )
@@ -130,6 +130,21 @@ def test_texts_numbers_and_conditions_do_not_mix(rule: str, match: str) -> None:
         holds(rule)
 
 
+@pytest.mark.parametrize("rule", ["a > 1/0", "ok or 1 / (2 - 2.0) > a", "a / False > 1"])
+def test_literals_that_divide_by_zero_are_refused_before_a_row_is_read(rule: str) -> None:
+    with pytest.raises(ConfigError, match="divides by zero, whatever the row"):
+        parse(rule)
+
+
+def test_a_rule_tells_which_columns_it_uses_as_numbers_and_beside_what() -> None:
+    (part,) = parse("(a == 1 or a == 'x' or -b > c or t in [2, 3] or t in ['2'] or c == d) == ok")
+    assert part.numeric == {"a": "1", "b": "", "c": "", "t": "2", "ok": ""}
+    assert part.pairs == [("c", "d", "equal")]
+    (part,) = parse("zscore(a, m) > 1 and max(b, 2) > d and e != 'x'")[:1]
+    assert part.numeric == {"a": ""}
+    assert column("seed").numeric == parse_number("seed").numeric == {"seed": ""}
+
+
 NUMBERS = ["a", "b", "n", "0", "1.5", "-2", "ok"]
 
 
@@ -197,7 +212,11 @@ def test_whole_columns_are_judged_as_one_row_after_the_other_is() -> None:
     for _ in range(150):
         rule = condition(chance, 3)
         frame = Frame.of(table, np.arange(60))
-        (expression,) = parse(f"({rule}) or False")
+        try:
+            (expression,) = parse(f"({rule}) or False")
+        except ConfigError as error:
+            assert "divides by zero, whatever the row" in str(error)
+            continue
         holds = expression.holds(frame).tolist()
         said = [
             None if divides else held
@@ -239,3 +258,46 @@ def test_a_condition_tells_where_it_cuts_a_column() -> None:
     assert part.cuts == [("mps.overall", quantile)]
     (part,) = parse("mps.overall > quantile(mps.overall, 0.9, model)")
     assert part.cuts == []
+
+
+STORED = pa.table(
+    {
+        "x": pa.array([0.3, 0.7, -0.3], pa.float32()),
+        "y": [0.3, 0.7, -0.3],
+        "n": pa.array([2**53 + 1, -(2**53) - 1, 7], pa.int64()),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "outcome"),
+    [
+        ("x == 0.3", [True, False, False]),
+        ("x != 0.7", [True, False, True]),
+        ("x <= 0.3", [True, False, True]),
+        ("x < 0.3", [False, False, True]),
+        ("x >= 0.7", [False, True, False]),
+        ("x > 0.7", [False, False, False]),
+        ("0.7 > x", [True, False, True]),
+        ("0.7 <= x", [False, True, False]),
+        ("0.3 == x", [True, False, False]),
+        ("0.3 <= x <= 0.7", [True, True, False]),
+        ("x == -0.3", [False, False, True]),
+        ("x in [0.3, -0.3]", [True, False, True]),
+        ("x not in [0.7]", [True, False, True]),
+        ("x < 1e300", [True, True, True]),
+        ("x + 0 == 0.3", [False, False, False]),  # computed, in float64
+        ("x == y", [False, False, False]),
+        ("y <= 0.3", [True, False, True]),
+        ("n == 9007199254740993", [True, False, False]),
+        ("n == 9007199254740992", [False, False, False]),
+        ("n > 9007199254740992.0", [True, False, False]),
+        ("n == -9007199254740993", [False, True, False]),
+        ("n in [9007199254740993, 7.0]", [True, False, True]),
+        ("n in [9007199254740992.0]", [False, False, False]),
+        ("n <= 7.5", [False, True, True]),
+    ],
+)
+def test_a_literal_means_the_number_that_a_column_can_hold(rule: str, outcome: list[bool]) -> None:
+    (part,) = parse(rule)
+    assert part.holds(Frame.of(STORED, np.arange(3))).tolist() == outcome

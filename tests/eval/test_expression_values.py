@@ -38,3 +38,12 @@ def test_members_are_equal_and_of_the_same_kind() -> None:
     assert is_member(np.array([True, False]), [1], 2).tolist() == [True, False]
     assert is_member("b", ["a", "b"], 2).tolist() == [True, True]
     assert is_member(0.5, [], 1).tolist() == [False]
+
+
+def test_a_literal_beside_a_column_is_as_that_column_holds_it() -> None:
+    single = np.array([0.3], np.float32)
+    assert alike(single, 0.3)[1] == single[0]
+    assert alike(0.3, single)[0] == single[0]
+    assert isinstance(alike(np.array([1]), 1.0)[1], int)
+    assert alike(np.array([0.3]), 0.3)[1] == 0.3
+    assert alike(True, single)[0] is True  # noqa: FBT003

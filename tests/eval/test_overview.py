@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from beholder.errors import ConfigError
+from beholder.eval.leaderboard import LeaderboardConfig, Objective, leaderboard
 from beholder.eval.overview import Overview, explained, not_told_apart, overview, with_feedback
 from beholder.eval.ranking import rank
 from beholder.eval.report import PictureFeedback
@@ -85,6 +86,47 @@ def test_checkpoints_are_ranked_by_every_reward_in_every_category(table: ScoreTa
     named = overview(table, "mine", Overview(by="model", scores=["mine.total"])).leaderboard
     assert named is not None
     assert list(named.scores) == ["mine.total"]
+
+
+def test_the_leaderboard_is_the_one_that_was_asked_for(table: ScoreTable) -> None:
+    cost = Objective(name="time", minimise=True, values=dict.fromkeys(MODELS, 1.0))
+    objectives = [Objective(name="quality", column="mine.total"), cost]
+    parts = Overview(by="model", pareto=objectives, alpha=0.2, draws=50)
+    board = overview(table, "mine", parts).leaderboard
+    assert board is not None
+    config = LeaderboardConfig(
+        scores=["mine.total", "clip.total"],
+        pareto=objectives,
+        certainty=0.8,
+        alpha=0.2,
+        draws=50,
+    )
+    assert board == leaderboard(table, config)
+    assert [p.name for p in board.pareto if p.on_front] == ["good"]
+
+
+def test_a_checkpoint_has_one_name_in_every_section(tmp_path: Path) -> None:
+    steps = (1000, 2000)
+    Image.new("RGB", (8, 8)).save(tmp_path / "p.png")
+    rows = [
+        {"key": f"{k}-{step}", "image": str(tmp_path / "p.png"), "prompt": f"p{k}", "step": kept}
+        for k in range(4)
+        for step, kept in zip(steps, (1000.0, 2000.0), strict=True)  # as a sharded run keeps them
+    ]
+    table = ScoreTable(tmp_path / "scores")
+    numbers = {f"mine.{part}": [float(k) for k in range(8)] for part in ("total", "a", "b", "c")}
+    with table.writing() as writer:
+        writer.add_inputs(rows)
+        writer.claim("mine", CONFIG)
+        keys: list[object] = [row["key"] for row in rows]
+        writer.add_scores("mine", {"key": keys, **numbers, "mine.error": [None] * 8})
+    report = overview(table, "mine", Overview(by="step"))
+    assert report.leaderboard is not None
+    assert report.gallery is not None
+    names = {"1000", "2000"}
+    assert set(report.leaderboard.names) == set(report.gallery.checkpoints) == names
+    assert {picture.group for picture in report.gallery.pictures} == names
+    assert {profile.name for profile in report.profiles} == set(report.distributions) == names
 
 
 def test_the_gallery_holds_what_fits_with_the_pictures_of_other_sections(

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-from beholder.eval.report import write_report
+from beholder.eval.report import Gallery, Report, ScoredPicture, write_report
 from tests._page.browser import CHROMIUM, Browser, browsing
 from tests.eval._report.album_sample import CHECKPOINTS, PROMPTS, SEEDS, album_report, score_of
 
@@ -34,10 +35,19 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture
-def browser(running: Browser, page: Path) -> Browser:
+@pytest.fixture(scope="module")
+def loaded(running: Browser, page: Path) -> Browser:
     running.open(page, width=1280)
     return running
+
+
+@pytest.fixture
+def browser(loaded: Browser) -> Iterator[Browser]:
+    """The page as it was when it opened; nothing may be said on the console meanwhile."""
+    loaded.evaluate("document.querySelector('.controls').reset()")
+    loaded.settle()
+    yield loaded
+    assert loaded.complaints() == []
 
 
 def plates(browser: Browser) -> list[float]:
@@ -74,7 +84,6 @@ def shown(browser: Browser) -> list[str]:
 
 
 def test_the_gallery_shows_the_highest_first_and_more_on_demand(browser: Browser) -> None:
-    assert browser.complaints() == []
     assert plates(browser) == near(SCORES[:48])
     assert said(browser) == f"All {ALL} pictures pass; 48 are drawn."
     browser.click("[data-more]")
@@ -87,7 +96,7 @@ def test_the_gallery_shows_the_highest_first_and_more_on_demand(browser: Browser
 def test_sorting_and_filters_choose_what_is_shown(browser: Browser) -> None:
     choose(browser, "order", "up")
     assert plates(browser)[:2] == near(SCORES[:-3:-1])
-    choose(browser, "checkpoint", "middle")
+    choose(browser, "checkpoint", "half-way")
     assert said(browser).startswith(f"{ALL // 3} of {ALL} pictures pass")
     choose(browser, "category", "places")
     assert said(browser).startswith(f"{ALL // 6} of {ALL} pictures pass")
@@ -127,7 +136,7 @@ def test_a_click_enlarges_and_keys_go_on(browser: Browser) -> None:
     browser.press("ArrowLeft")
     assert (title(browser), shown(browser)) == (first, ["late"])
     browser.press("ArrowDown")
-    assert (title(browser), shown(browser)) == (first, ["middle"])
+    assert (title(browser), shown(browser)) == (first, ["half-way"])
     browser.press("s")
     assert shown(browser) == list(CHECKPOINTS)
     cells = "[...document.querySelectorAll('#viewer tbody tr:first-child td')]"
@@ -206,7 +215,60 @@ def test_the_theme_is_switched_in_memory_only(browser: Browser) -> None:
     assert browser.evaluate(ground) != light
     button = "document.querySelector('[data-theme-switch]')"
     assert browser.evaluate(f"{button}.textContent") == "Light page"
-    assert browser.complaints() == []
+    browser.click("[data-theme-switch]")
+    assert browser.evaluate(ground) == light
+
+
+def test_on_a_phone_checkpoints_stay_beside_each_other_and_names_break_at_their_marks(
+    browser: Browser,
+) -> None:
+    browser.resize(width=390)
+    browser.click(".controls [name=layout][value=rows]")
+    browser.wait_for("document.querySelectorAll('.cell').length > 2", 5)
+    tops = "[...document.querySelectorAll('.cell .frame')].slice(0, 3)"
+    tops += ".map(e => e.getBoundingClientRect().top)"
+    assert len(set(browser.evaluate(tops))) == 1
+    lefts = "[...document.querySelectorAll('.cell')].map(e => e.getBoundingClientRect().left)"
+    assert len(set(browser.evaluate(lefts))) == 1, "each prompt has the whole width"
+    browser.click(".plate button")
+    browser.press("s")
+    heads = "[...document.querySelectorAll('#viewer thead th')].map(e => e.innerHTML)"
+    assert browser.evaluate(heads)[2] == "half-<wbr>way"
+    browser.press("Escape")
+    browser.resize(width=1280)
+
+
+FLAT = [
+    ScoredPicture(
+        image=torch.zeros(3, 8, 8, dtype=torch.uint8),
+        prompt=f"p{k}",
+        total=0.003,
+        aspects={"area": 0.001 * k},
+    )
+    for k in range(3)
+]
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_scores_that_are_all_equal_lie_in_the_middle(
+    running: Browser, tmp_path: Path, pictures: int
+) -> None:
+    ranges = {"total": (0.003, 0.003), "area": (0.0, 0.001 * (pictures - 1))}
+    gallery = Gallery(pictures=FLAT[:pictures], ranges=ranges, of=pictures)
+    page = write_report(Report(title="flat", gallery=gallery), tmp_path / "flat.html")
+    running.open(page, width=1280)
+    bars = "[...document.querySelectorAll('.spread rect')].map(e => e.getAttribute('height'))"
+    heights = running.evaluate(bars)
+    assert heights == ["100%" if k == 20 else "0%" for k in range(40)]
+    dots = "[...document.querySelectorAll('.plate .dot')].map(e => e.getAttribute('cx'))"
+    assert running.evaluate(dots) == ["50%"] * pictures
+    output = "document.querySelector('.range output').textContent"
+    assert running.evaluate(output) == "0.0030 to 0.0030"
+    running.click(".plate button")
+    cells = "[...document.querySelectorAll('#viewer tbody td span')].map(e => e.textContent)"
+    assert running.evaluate(cells) == ["0.0030", "0.00" if pictures == 1 else "0.0000"]
+    assert "NaN" not in running.evaluate("document.body.outerHTML")
+    assert running.complaints() == []
 
 
 def test_without_script_all_findings_are_there(running: Browser, page: Path) -> None:
@@ -223,22 +285,31 @@ def test_without_script_all_findings_are_there(running: Browser, page: Path) -> 
     assert hidden == 0
 
 
+@pytest.fixture(scope="module")
+def checked(running: Browser, tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """A page with every kind of element and few of each, and what checks it."""
+    folder = tmp_path_factory.mktemp("few")
+    running.open(write_report(album_report(folder, prompts=2), folder / "few.html"), width=1280)
+    running.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
+    return running
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="needs npm install axe-core, or AXE_CORE=FILE")
 @pytest.mark.parametrize("width", [390, 768, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(running: Browser, page: Path, width: int, scheme: str) -> None:
-    running.open(page, width=width, scheme=scheme)
-    assert faults(running) == []
-    running.click(".plate button")
-    running.press("s")
-    running.press("?")
-    assert faults(running) == []
-    assert running.evaluate("document.documentElement.scrollWidth") == width
+def test_axe_finds_no_serious_fault(checked: Browser, width: int, scheme: str) -> None:
+    checked.resize(width=width, scheme=scheme)
+    assert faults(checked, "document") == []
+    checked.click(".plate button")
+    checked.press("s")
+    checked.press("?")
+    assert faults(checked, "'#viewer'") == []
+    assert checked.evaluate("document.documentElement.scrollWidth") == width
+    checked.press("Escape")
 
 
-def faults(browser: Browser) -> list[object]:
-    browser.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
-    run = "axe.run({resultTypes: ['violations']}).then(r => r.violations"
+def faults(browser: Browser, part: str) -> list[object]:
+    run = f"axe.run({part}, {{resultTypes: ['violations']}}).then(r => r.violations"
     run += ".filter(v => ['serious', 'critical'].includes(v.impact))"
     run += ".map(v => [v.id, v.nodes[0].html]))"
     answer = browser.call("Runtime.evaluate", expression=run, awaitPromise=True, returnByValue=True)

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,13 +60,22 @@ def test_each_checkpoint_stands_where_a_task_would(
     assert first["mps.total_strength,none"] == standing(board, "a").strength
 
 
-def test_standard_errors_belong_to_the_bootstrap_intervals(
-    told: dict[str, Any], board: Leaderboard
-) -> None:
+def test_standard_errors_are_those_of_the_draws(told: dict[str, Any], board: Leaderboard) -> None:
+    one, said = standing(board, "a"), told["results"]["a"]
+    assert said["mps.total_stderr,none"] == one.mean_error > 0
+    assert said["mps.total_win_rate_stderr,none"] == one.win_rate_error
+    assert said["mps.total_strength_stderr,none"] == one.strength_error
+    interval = one.mean_interval
+    assert told["intervals"]["a"]["mps.total"] == [interval.low, interval.high]
+
+
+def test_without_them_they_belong_to_the_interval(board: Leaderboard) -> None:
+    ranking = board.rankings["mps.total"]
+    bare = [replace(one, mean_error=math.nan) for one in ranking.standings]
+    told = results_json(replace(board, rankings={"mps.total": replace(ranking, standings=bare)}))
     interval = standing(board, "a").mean_interval
     error = told["results"]["a"]["mps.total_stderr,none"]
     assert 2 * 1.959964 * error == pytest.approx(interval.high - interval.low, rel=1e-6)
-    assert told["intervals"]["a"]["mps.total"] == [interval.low, interval.high]
 
 
 def test_a_standard_error_comes_back_from_the_interval_of_a_normal_estimate() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -177,3 +178,8 @@ def test_a_run_that_scores_shard_by_shard_keeps_calibrations_too(tmp_path: Path)
     level = float(FOUND.scores["total"].win_probability(np.array([2.5]))[0])
     filter_table(run, Rule(where=f"mine.win > {level}"), tmp_path / "kept", calibrations=known)
     assert kept_keys(tmp_path / "kept") == ["c"]
+
+
+def test_a_score_of_large_integers_has_a_win_probability() -> None:
+    data = pa.table({"mine.total": pa.array([2**53 + 1], pa.int64())})
+    assert with_wins(data, {"mine": FOUND})["mine.win"].to_pylist() == [1.0]

@@ -54,11 +54,24 @@ def test_texts_and_objects_stand_beside_pictures(tmp_path: Path, kind: str) -> N
     assert [m.prompt for m in found] == ["a fox", "two", "\udcff own", None]
     assert [m.image for m in found] == [files[m.key] for m in found]
     assert [m.extra for m in found] == [
-        {"seed": 3, "caption": "kept", "size": [4, 4]},
+        {"seed": 3, "caption": "kept", "json.key": "0", "size": [4, 4]},
         {"seed": 4},
         {"Caption": "two", "seed": 4},
         {"label": "17"},
     ]
+
+
+def test_columns_of_an_object_that_would_hide_others_are_named_after_it(tmp_path: Path) -> None:
+    said = (
+        b'{"image": "x.jpg", "prompt": "two", "label": 3, "\\ud800": 1, "n": ' + b"7" * 5000 + b"}"
+    )
+    files = {"0.jpg": encoded(1), "0.json": said, "0.txt": b"one", "0.cls": b"4"}
+    (found,) = members(write_archive(tmp_path / "a.tar", files))
+    assert found.prompt == "one"
+    assert found.extra == {
+        **{"json.image": "x.jpg", "json.prompt": "two", "json.label": 3, "label": "4"},
+        **{"\\ud800": 1, "n": "7" * 5000},
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,6 @@
 """Pictures of rows are found by number, one row group in memory."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beholder._inputs import embedded
 from beholder._inputs.embedded import dataset_images, parquet_images
 from beholder.errors import DataError, ImageError
 from beholder.storage import Place
@@ -19,23 +21,29 @@ def write(path: Path, cells: list[object], group: int = 3) -> Place:
     return Place(path)
 
 
+@pytest.mark.parametrize(("in_memory", "sizes"), [(10**6, [3, 3, 2]), (0, [2, 2, 2])])
 def test_a_row_group_is_read_once_for_its_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int, sizes: list[int]
 ) -> None:
     place = write(tmp_path / "t.parquet", [{"bytes": bytes([n]), "path": None} for n in range(8)])
-    read = pq.ParquetFile.read_row_group
-    groups: list[int] = []
+    read = pq.ParquetFile.iter_batches
+    asked: list[tuple[int, int]] = []
 
-    def watched(file: pq.ParquetFile, group: int, **columns: object) -> object:
-        groups.append(group)
-        assert columns == {"columns": ["image"]}
-        return read(file, group, **columns)
+    def watched(
+        file: pq.ParquetFile, size: int, groups: list[int], columns: list[str]
+    ) -> Iterator[pa.RecordBatch]:
+        asked.append((groups[0], size))
+        assert columns == ["image"]
+        batches: Iterator[pa.RecordBatch] = read(file, size, groups, columns=columns)
+        return batches
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", watched)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    monkeypatch.setattr(embedded, "IN_MEMORY", in_memory)
+    monkeypatch.setattr(embedded, "_BATCH", 2)
     with parquet_images(place) as find:
         assert [find(str(row)) for row in range(8)] == [bytes([n]) for n in range(8)]
-        assert groups == [0, 1, 2]
-        assert find("0") == b"\0"
+        assert asked == list(enumerate(sizes)), "a large one a few rows at a time"
+        assert [find(row) for row in ("2", "0", "4")] == [b"\2", b"\0", b"\4"]
         found = find("8")
     assert isinstance(found, ImageError)
     assert "has no row 8" in str(found)

@@ -6,7 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beholder._inputs.records import column_of, manifest_records, parquet_records
+from beholder._inputs.records import (
+    column_of,
+    manifest_records,
+    name_of_column,
+    parquet_records,
+)
 from beholder.errors import DataError
 from beholder.inputs import read_inputs
 
@@ -55,3 +60,30 @@ def test_malformed_manifests_say_where(tmp_path: Path, name: str, content: str, 
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=match):
         list(read_inputs(tmp_path / name))
+
+
+def test_texts_of_parquet_that_are_no_utf8_spoil_their_row_only(tmp_path: Path) -> None:
+    bad = pa.array([b"\xff fox", b"ok", None], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 3, bad.buffers())
+    inner = pa.StructArray.from_arrays([text, pa.array([1, 2, 3])], ["path", "n"])
+    listed = pa.ListArray.from_arrays(pa.array([0, 1, 2, 3]), text)
+    table = pa.table({"prompt": text, "image": inner, "tags": listed})
+    pq.write_table(table, tmp_path / "t.parquet")
+    rows = list(parquet_records([tmp_path / "t.parquet"]).read())
+    assert [row["prompt"] for row in rows] == ["\udcff fox", "ok", None]
+    assert rows[0]["image"] == {"path": "\udcff fox", "n": 1}
+    assert [row["tags"] for row in rows] == [["\udcff fox"], ["ok"], [None]]
+
+
+def test_numbers_of_thousands_of_digits_stay_text(tmp_path: Path) -> None:
+    digits = "7" * 5000
+    (tmp_path / "m.jsonl").write_text(f'{{"image": "a", "n": {digits}}}\n{{"image": "b", "n": 3}}')
+    rows = list(manifest_records(tmp_path / "m.jsonl").read())
+    assert [row["n"] for row in rows] == [digits, 3]
+
+
+def test_names_of_columns_can_be_stored(tmp_path: Path) -> None:
+    assert [name_of_column(n) for n in ("a", "é", "\ud800")] == ["a", "é", "\\ud800"]
+    (tmp_path / "m.jsonl").write_text('{"image": "a", "\\ud800": 1}')
+    (row,) = read_inputs(tmp_path / "m.jsonl")
+    assert row.extra == {"\\ud800": 1}

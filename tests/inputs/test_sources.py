@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from beholder._inputs.folders import InOrder
 from beholder._inputs.sources import (
     Archives,
     Manifest,
@@ -91,3 +92,21 @@ def test_remote_folders_are_told_by_names(tmp_path: Path) -> None:
     assert [place.name for place in tables.places] == ["a.parquet", "b.parquet"]
     with pytest.raises(DataError, match="there is no picture in memory://"):
         classified(str(root / "nowhere"))
+
+
+def test_names_of_a_pattern_are_sorted_on_the_disk_if_they_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched(tmp_path, *(f"{n:02}.png" for n in (3, 1, 2, 0)), "deep/0.png")
+    made: list[InOrder] = []
+
+    def few() -> InOrder:
+        made.append(InOrder(2))
+        return made[-1]
+
+    monkeypatch.setattr("beholder._inputs.sources.InOrder", few)
+    found = classified(f"{tmp_path}/**/*.png")
+    assert isinstance(found, Pictures)
+    names = [str(path.relative_to(tmp_path)) for path in found.found()]
+    assert names == ["00.png", "01.png", "02.png", "03.png", "deep/0.png"]
+    assert len(made) == 1

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from beholder.errors import ConfigError, DataError
@@ -26,6 +28,22 @@ def test_the_hash_is_of_the_prompts_in_their_order_alone() -> None:
     turned = gathered("one", [PromptRow("b"), PromptRow("a")])
     assert both.sha256 == again.sha256 != turned.sha256
     assert len(both.sha256) == 64
+
+
+def test_a_limit_takes_the_categories_in_turn_and_keeps_the_order_of_the_set() -> None:
+    kinds = ["x", "x", "x", "", "y", "", "x"]
+    found = gathered("mine", [PromptRow(f"p{k}", kind) for k, kind in enumerate(kinds)])
+    limited = [[row.prompt for row in found.limited(most)] for most in range(1, 9)]
+    assert limited[:4] == [
+        ["p0"],
+        ["p0", "p3"],
+        ["p0", "p3", "p4"],
+        ["p0", "p1", "p3", "p4"],
+    ]
+    assert all(set(fewer) < set(more) for fewer, more in pairwise(limited[:7]))
+    assert limited[6] == limited[7] == [row.prompt for row in found]
+    with pytest.raises(ConfigError, match="a limit of 0 leaves no prompt"):
+        found.limited(0)
 
 
 def test_a_set_without_prompts_is_refused() -> None:

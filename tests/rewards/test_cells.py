@@ -120,7 +120,7 @@ def test_a_reward_that_never_worked_is_at_fault_and_later_the_picture() -> None:
 
 
 def test_a_broken_gpu_is_no_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cells, "BROKEN", (RuntimeError,))
+    monkeypatch.setattr(_cells, "_BROKEN", (RuntimeError,))
     with pytest.raises(RuntimeError, match="black hole"):
         BatchScorer({"r": Deadly()}, worked={"r"}).score(batch(0))
 

@@ -4,9 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from beholder._run_folder import Run, RunFolder, Shard, footer
+from beholder._tables import joined_table
+from beholder._tables.sharded_table import note_columns
 from beholder.errors import ConfigError, DataError
+from beholder.storage import Place
 from beholder.tables import PENDING, ScoreTable
 from tests.sharded_runs import rows, write_run
 
@@ -93,3 +98,36 @@ def test_tables_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "1", tmp_path / "3")
     with pytest.raises(ConfigError, match=r"did you mean 'hps\.total'"):
         ScoreTable(tmp_path / "1", also=[tmp_path / "3"]).read(["hps.totl"])
+
+
+def listed(folder: Path, lists: str, sizes: list[int], reward: str) -> None:
+    """A run of lists of so many of the rows, whose names tell nothing of what they hold."""
+    run_folder, said = RunFolder(Place(folder)), Run(source="/data", rewards={reward: {}})
+    run_folder.write_run(said)
+    keys, plan = list(lists), []
+    for number, size in enumerate(sizes):
+        some, keys = "".join(keys[:size]), keys[size:]
+        shard = Shard(
+            name=f"part-{number:07d}", kind="list", source=f"{folder}/l{number}", mark=some
+        )
+        plan.append(shard)
+        table = rows(some, reward).replace_schema_metadata(
+            {b"beholder": footer(shard, said, len(some), {})}
+        )
+        note_columns(run_folder, table)
+        pq.write_table(table, folder / f"{shard.name}.parquet")
+    run_folder.write_plan(plan)
+
+
+def test_lists_of_other_sizes_are_joined_by_key_and_of_the_same_in_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed(tmp_path / "1", "abcd", [2, 2], "mps")
+    listed(tmp_path / "2", "abcd", [3, 1], "hps")
+    listed(tmp_path / "3", "abcd", [2, 2], "hps")
+    joined = ScoreTable(tmp_path / "1", also=[tmp_path / "2"]).read(WANTED)
+    assert joined["hps.total"].to_pylist() == [1, 2, 3, 4]
+    assert joined["hps.error"].null_count == 4, "none is pending"
+    monkeypatch.setattr(joined_table, "_Held", None)
+    in_step = ScoreTable(tmp_path / "1", also=[tmp_path / "3"]).read(WANTED)
+    assert in_step["hps.total"].to_pylist() == [1, 2, 3, 4]

@@ -1,6 +1,7 @@
 """The folder of a run that scores shard by shard reads as one table, whatever each shard has."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beholder.errors import ConfigError, DataError
+from beholder.storage import Place
 from beholder.tables import ScoreTable
 from tests.sharded_runs import CONFIG, rows, write_run
 
@@ -136,3 +138,35 @@ def test_a_run_is_read_from_an_address(tmp_path: Path) -> None:
         }  # fmt: skip
     finally:
         memory.rm("/sharded-table", recursive=True)
+
+
+def test_a_shard_that_appears_while_a_table_is_opened_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process notes the columns of a shard, then writes it, between two looks."""
+    table = write_run(tmp_path, {"s-0": rows("a"), "s-1": rows("b", seed=[1.0])})
+    note = next(p for p in (tmp_path / "_run/columns").iterdir() if "seed" in p.read_text())
+    text, names = note.read_text(), Place.names
+    note.unlink()
+    (tmp_path / "s-1.parquet").rename(tmp_path / "aside")
+
+    def later(place: Place) -> Iterator[str]:
+        found = list(names(place))
+        note.write_text(text)
+        if (tmp_path / "aside").exists():
+            (tmp_path / "aside").rename(tmp_path / "s-1.parquet")
+        return iter(found)
+
+    monkeypatch.setattr(Place, "names", later)
+    assert table.read()["key"].to_pylist() == ["a"]
+    assert ScoreTable(tmp_path).read()["seed"].to_pylist() == [None, 1.0]
+
+
+def test_new_columns_of_a_shard_that_was_scored_again_wait_for_the_next_reader(
+    tmp_path: Path,
+) -> None:
+    table = write_run(tmp_path, {"s-0": rows("a"), "s-1": rows("b")})
+    assert "seed" not in table.columns
+    write_run(tmp_path, {"s-0": rows("a"), "s-1": rows("b", seed=[1.0])})
+    assert table.read()["key"].to_pylist() == ["a", "b"]
+    assert ScoreTable(tmp_path).read()["seed"].to_pylist() == [None, 1.0]

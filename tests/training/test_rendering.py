@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from beholder.errors import ConfigError
+from beholder.errors import BeholderError, ConfigError
 from beholder.inputs import read_inputs
 from beholder.prompt_sets import PromptRow
 from beholder.training import rendering
@@ -289,3 +289,47 @@ def test_a_setting_that_fits_no_picture_leaves_none_behind(tmp_path: Path) -> No
         render([BASE], PROMPTS, [1, 1], tmp_path, CONFIG)
     with pytest.raises(ConfigError, match="share a name: base, BASE"):
         render([BASE, Checkpoint(name="BASE", pipeline="tiny")], PROMPTS, [0], tmp_path, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (TypeError("unexpected keyword"), TypeError),
+        (torch.OutOfMemoryError("CUDA out of memory"), BeholderError),
+        (OSError(28, "No space left on device"), OSError),
+    ],
+)
+def test_what_is_not_the_prompts_fault_stops_the_run_and_is_nobodys_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Driver, "own_call", fail)
+    with pytest.raises(raised):
+        render([BASE], PROMPTS, [0], tmp_path, CONFIG)
+    assert not list(tmp_path.rglob("tries/*"))
+
+
+def test_a_checkpoint_whose_first_prompts_all_fail_stops_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [PromptRow(f"a fox {k}") for k in range(7)]
+    calls = failing(monkeypatch, "fox")
+    with pytest.raises(BeholderError, match=r"base failed on its first 5 prompts.*too much"):
+        render([BASE], bad, SEEDS, tmp_path, CONFIG)
+    assert ["a fox 4"] in calls
+    assert ["a fox 5"] not in calls
+    monkeypatch.undo()
+    again = RenderConfig(sampling=SAMPLING, batch_size=2, device="cpu", retry_failed=True)
+    assert render([BASE], bad, SEEDS, tmp_path, again).pictures == 14
+
+
+def test_a_checkpoint_that_draws_may_fail_on_many_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "fox")
+    prompts = [PromptRow("a house"), *(PromptRow(f"a fox {k}") for k in range(6))]
+    assert len(render([BASE], prompts, [0], tmp_path, CONFIG).failed) == 6
+    retried = RenderConfig(sampling=SAMPLING, batch_size=2, device="cpu", retry_failed=True)
+    assert len(render([BASE], prompts, [0], tmp_path, retried).failed) == 6

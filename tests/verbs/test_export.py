@@ -49,3 +49,17 @@ def test_chosen_columns_as_json(app: typer.Typer, scores: Path, tmp_path: Path) 
 def test_a_wrong_suffix_is_a_usage_error(app: typer.Typer, scores: Path) -> None:
     told = CliRunner().invoke(app, [str(scores), "-o", "table.xls"])
     assert isinstance(told.exception, ConfigError)
+
+
+@pytest.mark.parametrize("option", ["--with", "--also"])
+def test_further_scores_stand_beside(
+    app: typer.Typer, scores: Path, tmp_path: Path, option: str
+) -> None:
+    other = ScoreTable(tmp_path / "other")
+    with other.writing() as writer:
+        writer.claim("hps", {"weights": "abc"})
+        writer.add_inputs([{"key": "a", "image": "/p/a.png", "prompt": "a fox"}])
+        writer.add_scores("hps", {"key": ["a"], "hps.total": [2.0], "hps.error": [None]})
+    words = [str(scores), "-o", str(tmp_path / "t.csv"), option, str(other.folder)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert pl.read_csv(tmp_path / "t.csv").select("mps.total", "hps.total").row(0) == (0.5, 2.0)

@@ -103,8 +103,16 @@ def test_a_reward_and_metrics_of_prompts_beside_them(
     assert len(told["measurements"][1]["samples"]) == 16
 
 
-def test_a_metric_of_one_side_needs_no_other(shell: Shell, fake: Path) -> None:
-    told: dict[str, Any] = shell.json("measure", "-", fake, "-m", "inception_score", *STAND_IN)
+def test_a_metric_of_one_side_needs_no_other_and_its_value_goes_to_a_dashboard(
+    shell: Shell, fake: Path, tmp_path: Path
+) -> None:
+    log, metric = tmp_path / "log", ["-m", "inception_score"]
+    assert shell("measure", "-", fake, *metric, "--log", "nowhere") == 2
+    assert "no dashboard at 'nowhere'" in shell.err
+    words = [*metric, *STAND_IN, "--log", f"tensorboard:{log}"]
+    told: dict[str, Any] = shell.json("measure", "-", fake, *words)
+    assert f"tensorboard --logdir {log}" in shell.err
+    assert b"measure/inception_score" in next(log.glob("events.*")).read_bytes()
     assert told["real"] is None
     assert values(told)["inception_score"] >= 1
 

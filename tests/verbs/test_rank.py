@@ -1,12 +1,18 @@
 """The verb rank on a table of scores, as a user calls it."""
 
 import json
+import time
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
+from beholder.annotation.records.dataset import write_preferences
+from beholder.eval.protocols import PROTOCOLS
 from beholder.tables import ScoreTable
+from beholder.types import Preference
+from tests.sharded_runs import rows, write_run
 from tests.shell import Shell
 
 QUALITY = {"a": 0.0, "b": 1.0, "c": 2.0}
@@ -67,7 +73,7 @@ def test_people_read_groups_categories_objectives_and_prompts(
     words = ["rank", scores, "--score", "r.total", "--score", "r.detail", "--category", "kind"]
     words += ["--pareto", "quality=r.total", "--pareto", f"time:min={costs}#runtime.median"]
     assert shell(*words, "--draws", 50, "--certainty", 0.9) == 0
-    assert "colour, 12 prompts, too few to rely on" in shell.out
+    assert "colour, 12 prompts compared; too few to rely on" in shell.out
     assert "quality (more)  time (less)  on front" in shell.out
     assert "model, means" in shell.out
     front = {
@@ -84,7 +90,9 @@ def test_results_are_written_whole_and_sent(scores: Path, shell: Shell, tmp_path
     said = shell.json(*words, "--log", f"tensorboard:{tmp_path / 'tb'}")
     written = json.loads((out / "leaderboard.json").read_text())
     assert written == {key: said[key] for key in written}
-    assert "results" in json.loads((out / "results.json").read_text())
+    results = json.loads((out / "results.json").read_text())
+    assert "results" in results
+    assert abs(results["date"] - time.time()) < 600
     assert list((tmp_path / "tb").rglob("events.out.tfevents.*"))
     assert sorted(p.name for p in out.iterdir()) == ["leaderboard.json", "results.json"]
 
@@ -102,13 +110,21 @@ def test_fixed_prompts_are_asked_for_by_name(scores: Path, shell: Shell) -> None
     ("words", "said"),
     [
         (["--score", "r.totl"], "did you mean 'r.total'"),
-        ([], "name the column that counts"),
+        ([], "--score: name the column that counts"),
+        (["--by", "modell"], "--by: no column named 'modell'; did you mean 'model'?"),
+        (["--score", "r.total", "--certainty", "90"], "--certainty is 90; give a probability"),
+        (["--score", "r.total", "--limit", "2"], "--limit is for pictures that are drawn"),
         (["--score", "r.total", "--alpha", "2"], "alpha is 2"),
         (["--score", "r.total", "--pareto", "x"], "--pareto takes NAME=COLUMN"),
         (["--score", "r.total", "--pareto", "x:up=r.total"], "--pareto takes NAME=COLUMN"),
         (["--score", "r.total", "--pareto", "x=gone.json"], "neither a column nor a file"),
         (["--score", "r.total", "--pareto", "x=r.total"], "two objectives"),
         (["--score", "r.total", "--seeds", "2"], "--seeds is for pictures that are drawn"),
+        (["--score", "r.total", "--dtype", "bf16"], "--dtype is for pictures that are drawn"),
+        (["--score", "r.total", "--retry-failed"], "--retry-failed is for pictures that are drawn"),
+        (["--score", "r.total", "--protocol", "mhp"], "give --judgements"),
+        (["--score", "r.total", "-o", "s3://bucket/board"], "is not on this disk"),
+        (["--score", "r.totl", "--log", "mlflow:x"], "no dashboard at"),
         (["--pipelines", "tiny"], "one of them"),
     ],
 )
@@ -123,3 +139,51 @@ def test_pictures_need_a_folder(shell: Shell) -> None:
     assert "a folder of scores, or --pipelines" in shell.err
     assert shell("rank", "--pipelines", "tiny") == 2
     assert "--out DIR" in shell.err
+
+
+def test_a_run_that_lacks_shards_is_ranked_and_leaves_with_3(shell: Shell, tmp_path: Path) -> None:
+    part = rows("abcd", model=["x", "x", "y", "y"])
+    part = part.set_column(2, "prompt", [["p", "q", "p", "q"]])
+    write_run(tmp_path / "run", {"one": part, "two": None})
+    said = shell.json("rank", tmp_path / "run", "--draws", 20, code=3)
+    assert [s["name"] for s in said["standings"]] == ["y", "x"]  # type: ignore[attr-defined]
+    assert "1 of 2 shards" in shell.err.splitlines()[-1]
+
+
+def test_scores_at_an_address_are_ranked_with_those_beside_them(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """Shards keep step numbers as floats; they are named as in a table."""
+    models = {"model": [1000.0, 1000.0, 2000.0, 2000.0]}
+    prompts = {"prompt": ["p", "q", "p", "q"]}
+    for reward, columns in (("mps", models), ("hps", {})):
+        part = rows("abcd", reward, **columns)
+        part = part.set_column(2, "prompt", [prompts["prompt"]])
+        write_run(tmp_path / reward, {"one": part}, [reward])
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{tmp_path / 'mps'}/", "/ranked/", recursive=True)
+    words = ["rank", "memory://ranked", "--with", tmp_path / "hps", "--draws", 20]
+    said = shell.json(*words, "--score", "hps.total", "--score", "mps.total")
+    assert [s["name"] for s in said["standings"]] == ["2000", "1000"]  # type: ignore[attr-defined]
+    assert said["scores"] == ["hps.total", "mps.total"]
+
+
+def test_judged_pairs_are_counted_by_the_protocol_that_is_asked_for(
+    scores: Path, shell: Shell, tmp_path: Path
+) -> None:
+    judged = [
+        Preference(
+            key=f"k{p}",
+            prompt=f"prompt {p}",
+            first=f"/p/a{p}0.png",
+            second=f"/p/c{p}0.png",
+            p_first={"overall": 0.0},
+        )
+        for p in range(3)
+    ]
+    write_preferences(judged, tmp_path / "judged")
+    words = ["rank", scores, "--score", "r.total", "--draws", 20, "--judgements"]
+    for name, protocol in PROTOCOLS.items():
+        code = shell(*words, tmp_path / "judged", "--protocol", name, "--json")
+        assert code == (2 if protocol.ties else 0)
+        assert protocol.ties or f"{protocol.id}, on pairs" in shell.out

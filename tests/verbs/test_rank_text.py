@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from beholder.eval._ranking.agreement import Agreement, Flip
 from beholder.eval.leaderboard import Leaderboard
 from beholder.eval.pareto import Objective, pareto_front
 from beholder.eval.protocols import Accuracy
-from beholder.eval.ranking import Ranking, rank, tiers
+from beholder.eval.ranking import Compared, Ranking, rank, tiers
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +25,15 @@ def ranking() -> Ranking:
 def test_a_ranking_says_who_is_not_told_apart(ranking: Ranking) -> None:
     text = ranking_text(ranking)
     assert "not told apart: a and b, p = 1" in text
-    assert "3 prompts; 95% intervals, paired bootstrap over prompts;" in text
+    assert "3 prompts compared; 95% intervals, paired bootstrap over prompts;" in text
     assert "1 rows without model or prompt do not count" in text
     assert "group" not in text
+
+
+def test_prompts_that_are_not_compared_are_told_with_their_reason(ranking: Ranking) -> None:
+    compared = Compared(prompts=21, alone={"base": 1})
+    odd = replace(ranking, prompts=22, compared=compared)
+    assert "\n21 prompts compared, left out: 1 that only base has; 95% " in ranking_text(odd)
 
 
 def test_who_shares_a_letter_is_not_told_apart(ranking: Ranking) -> None:
@@ -85,7 +93,7 @@ def test_every_part_of_a_leaderboard_is_told(ranking: Ranking, agreement: Agreem
     parts = leaderboard_text(board).split("\n\n")
     assert len(parts) == 6
     assert "a             1.333 a  1.333 a" in parts[1]
-    assert parts[2].startswith("colour, 3 prompts, too few to rely on")
+    assert parts[2].startswith("colour, 3 prompts compared; too few to rely on")
     assert parts[2].endswith("told apart: none")
     assert parts[3] == "not ranked: style: one checkpoint"
     assert "x (more)  cost (less)" in parts[4]

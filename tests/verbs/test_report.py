@@ -1,6 +1,7 @@
 """The verb report as a user calls it."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -72,3 +73,46 @@ def test_an_unknown_column_is_a_usage_error(scores: Path, tmp_path: Path, shell:
     assert shell("report", scores, "-r", "tiny", "--aspect", "grace", "-o", page) == 2
     assert "no score named 'grace'" in shell.err
     assert not page.exists()
+
+
+def test_the_leaderboard_of_rank_is_that_of_the_page(
+    scores: Path, tmp_path: Path, shell: Shell
+) -> None:
+    costs = tmp_path / "costs.json"
+    costs.write_text(json.dumps({"a": 0.004, "b": 0.006}))
+    words: list[object] = [scores, "--by", "model", "--score", "tiny.total", "--draws", 50]
+    words += ["--alpha", 0.1, "--pareto", "quality=tiny.total", "--pareto", "alignment=other.total"]
+    words += ["--pareto", f"time:min={costs}", "--resample", "seeds"]
+    board = shell.json("rank", *words)
+    page = tmp_path / "report.html"
+    assert shell("report", *words, "-o", page) == 0
+    html = page.read_text(encoding="utf-8")
+    tradeoffs = html.partition("Objectives of each checkpoint</caption>")[2].partition("</table>")[
+        0
+    ]
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', tradeoffs)
+    assert heads == ["Checkpoint", "quality", "alignment", "time", "Pareto front"]
+    assert "<td>0.0040</td>" in tradeoffs
+    shown = re.findall(r"on it|beaten by", tradeoffs)
+    pareto = board["pareto"]
+    assert isinstance(pareto, list)
+    assert shown == ["on it" if point["on_front"] else "beaten by" for point in pareto]
+    assert "of 50 draws" in html
+    assert "below 0.1" in html
+
+
+def test_scores_beside_are_joined_and_ranked(scores: Path, tmp_path: Path, shell: Shell) -> None:
+    further = tmp_path / "further"
+    assert shell("score", scores.parent / "manifest.csv", "-r", "third=tiny", "-o", further) == 0
+    page = tmp_path / "report.html"
+    words = [scores, "--with", further, "--by", "model", "--score", "third.total", "-o", page]
+    assert shell("report", *words, "-r", "tiny", "--pictures", 0) == 0
+    assert "By third</h3>" in page.read_text(encoding="utf-8")
+
+
+def test_a_remote_page_and_objectives_of_nobody_are_refused(scores: Path, shell: Shell) -> None:
+    assert shell("report", scores, "-r", "tiny", "-o", "s3://bucket/report.html") == 2
+    assert "written to this disk, not to s3://bucket/report.html" in shell.err
+    assert shell("report", scores, "-r", "tiny", "--pareto", "x=tiny.total", "-o", "r.html") == 2
+    assert "--pareto compares checkpoints" in shell.err
+    assert not Path("r.html").exists()

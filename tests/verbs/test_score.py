@@ -6,6 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from beholder.storage import Place
+from tests.archives import encoded, write_tar
 from tests.rewards.sharded.hostile import DEADLY, write_pictures
 from tests.shell import Shell
 
@@ -25,7 +27,9 @@ def test_a_sharded_run_is_scored_resumed_and_verified(
     first = shell.json(*words)
     assert (first["rows"], first["shards"], first["scored"], first["failed"]) == (4, 2, 2, {})
     assert shell(*words) == 0
-    assert f"{out}: 4 rows in 2 of 2 shards, 0 scored now, 2 done before, 0 given up" in shell.out
+    assert (
+        f"{out}: 4 rows in 2 of 2 shards; shards: 0 scored now, 2 before, 0 given up" in shell.out
+    )
     assert shell("score", "--verify", "-o", out) == 0
     assert shell.out == f"{out}: every input has its row; 4 rows in 2 shards\n"
     (out / "part-0000001.parquet").unlink()
@@ -39,10 +43,11 @@ def test_rows_without_scores_and_retries_have_their_exit_codes(
     good = (pictures / "01.png").read_bytes()
     (pictures / "01.png").write_bytes(b"")
     words = ["score", pictures, "-r", "r=tiny", "-o", tmp_path / "out", "--engine", "ranks"]
-    assert shell(*words) == 3
+    assert shell(*words) == 0, "other ranks go on"
     assert "  r: 1 empty" in shell.out
+    assert "1 scores missing, 0 shards given up; --verify exits with 3" in shell.err
+    assert shell("score", "-o", tmp_path / "out", "--verify", "--no-count-sources") == 3
     (pictures / "01.png").write_bytes(good)
-    assert shell(*words) == 3
     assert shell(*words, "--retry-failed") == 0
     table = pq.read_table(tmp_path / "out" / "part-0000000.parquet")
     assert table["r.total"].null_count == 0
@@ -80,7 +85,17 @@ def test_the_two_kinds_of_folders_are_not_mixed(
         (["score", "p", "-r", "tiny", "-o", "x", "--workers", "2"], "--workers needs --engine"),
         (["score", "p", "-r", "tiny", "-o", "x", "--verify"], "--verify needs --engine"),
         (["score", "p", "-r", "tiny", "-o", "x", "--ray-address", "auto"], "--ray-address needs"),
+        (["score", "p", "-r", "tiny", "-o", "s3://b/x"], "s3://b/x, give an --engine"),
+        (["score", "p", "-r", "tiny", "-o", "x", "--no-count-sources"], "--count-sources needs"),
         (["score", "-o", "x"], "name the pictures"),
+        (["score", "-o", "x", "--verify", "--engine", "ray"], "reads no --engine"),
+        (["score", "-o", "x", "--verify", "--prompts", "p.txt"], "reads no --prompts"),
+        (["score", "-o", "x", "--verify", "--retry-failed"], "reads no --retry-failed"),
+        (["score", "-o", "x", "--verify", "--gpus-per-worker", "1"], "reads no --gpus-per-worker"),
+        (
+            ["score", "p", "-r", "tiny", "-o", "x", "--engine", "ray", "--count-sources"],
+            "--count-sources needs --verify",
+        ),
         (["score", "-r", "tiny", "-o", "x", "--verify"], "name the pictures"),
         (["score", "p", "-o", "x", "--engine", "ranks"], "at least one reward"),
         (["score", "p", "-r", "a", "-r", "a", "-o", "x", "--engine", "ranks"], "share the columns"),
@@ -100,3 +115,21 @@ def test_options_that_nothing_would_read_are_refused(
 ) -> None:
     assert shell(*words) == 2
     assert why in shell.err
+
+
+def test_remote_archives_are_fetched_once_for_a_table(
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Place(f"memory://{tmp_path.name}-tars")
+    for name in ("a.tar", "b.tar"):
+        write_tar(tmp_path / name, {"0.png": encoded(9), "0.txt": b"fox"})
+        (root / name).write((tmp_path / name).read_bytes())
+    fetch, fetched = Place.fetch, []
+
+    def watched(place: Place) -> object:
+        fetched.append(place.name)
+        return fetch(place)
+
+    monkeypatch.setattr(Place, "fetch", watched)
+    assert shell("score", root, "-r", "tiny", "-o", tmp_path / "out") == 0, shell.err + shell.out
+    assert fetched == ["a.tar", "b.tar"]

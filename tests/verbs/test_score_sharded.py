@@ -29,6 +29,7 @@ def code(found: Verified) -> int:
         (replace(SOUND, errors={"r": {"empty": 1}}), terminal.SOME_ROWS_FAILED),
         (replace(SOUND, missing=["a"], failed={"a": "why"}), terminal.SOME_ROWS_FAILED),
         (replace(SOUND, missing=["a"]), terminal.FAILED),
+        (replace(SOUND, changed="a file more"), terminal.FAILED),
         (replace(SOUND, missing=["a"], failed={"a": "w"}, repeated=["k"]), terminal.FAILED),
         (replace(SOUND, faults={"a": "damaged"}), terminal.FAILED),
         (replace(SOUND, strange=["b"]), terminal.FAILED),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from beholder._verbs.tracking import (
+    check_place,
     filter_tables,
     filter_values,
     leaderboard_tables,
@@ -170,3 +171,25 @@ def test_measurements_without_a_value_are_left_out() -> None:
     known = Measurement(metric="fid", value=12.5, low=12.0, protocol={})
     unknown = Measurement(metric="kid", value=None, why="too few rows", protocol={})
     assert measurement_values([known, unknown]) == {"measure/fid": 12.5, "measure/fid/low": 12.0}
+
+
+def test_names_that_differ_stay_apart(tmp_path: Path, wandb: Any) -> None:
+    values = {"rank/模型": 1.0, "rank/sd 1": 2.0, "rank/sd_1": 3.0, "rank/sd+1": 4.0}
+    track(f"tensorboard:{tmp_path}", values)
+    found = events(tmp_path)
+    told = {tag: found.Scalars(tag)[0].value for tag in found.Tags()["scalars"]}
+    assert told == {"rank/模型": 1.0, "rank/sd_1": 2.0, "rank/sd_1_2": 3.0, "rank/sd_1_3": 4.0}
+    track("wandb:faces", values)
+    assert wandb.runs[-1].logged == [(values, 0)]
+
+
+def test_a_place_is_checked_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_place(f"tensorboard:{tmp_path}") == ("tensorboard", str(tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is a file; give a folder"):
+        check_place(f"tensorboard:{tmp_path / 'file'}")
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingDependencyError, match="pip install wandb"):
+        check_place("wandb:faces")

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from beholder.eval._filter.boundary import Nearest
 from beholder.eval._filter.decision import Decision, Parts, kind
-from beholder.eval._filter.distinct import Likeness
+from beholder.eval._filter.distinct import AGAINST, NEAR, Likeness, most_alike
 from beholder.eval._filter.judging import VALUES, Judged
 from beholder.eval._filter.rule import Asked, Rule
 from beholder.eval._filter.statistics import Floats, Statistic
+from beholder.eval._filter.texts import number_column
 from beholder.eval._filter_card.tally import Tally
 from beholder.eval.filter_card import (
     SHOWN,
@@ -58,7 +59,7 @@ def card_of(told: Told) -> FilterCard:
     counted = told.decision
     return FilterCard(
         source=told.source,
-        rule=_lines(told.rule),
+        rule=_lines(told),
         rows=len(counted),
         kept=int(counted.kept.sum()),
         stages=_stages(told),
@@ -91,10 +92,10 @@ def _seen(told: Told) -> tuple[list[Tally], _Boundary]:
     cut = _cut(told)
     boundary = _Boundary(cut.name, Nearest(SHOWN), Nearest(SHOWN))
     start = 0
-    for part in told.decision.table.parts(list(tallies)) if tallies else ():
+    for part in told.judged.numbered.parts(list(tallies)) if tallies else ():
         codes = told.decision.codes[start : start + len(part)]
         for name in list(tallies):
-            values = _numbers(part[name])
+            values = _numbers(number_column(part, name))
             if values is None:
                 del tallies[name]
                 continue
@@ -119,19 +120,21 @@ class _Cut:
 
 
 def _cut(told: Told) -> _Cut:
-    """The last cut of a rule: its top or budget, else the first condition on a number."""
+    """The last cut of a rule: its top or budget, else the first threshold that dropped a row.
+
+    A score without a top or budget cuts nothing: it says which of near-duplicates is best.
+    """
     numbers = dict(enumerate(told.judged.reasons.stages, 1))
-    if told.asked.score is not None:
-        ranks = {told.rule.top_stage, told.rule.budget_stage}
+    if ranks := {told.rule.top_stage, told.rule.budget_stage} - {""}:
         by_rank = [k for k, stage in numbers.items() if stage in ranks]
         return _Cut(told.rule.score, reasons=by_rank, is_score=True)
+    cuts = []
     for condition in told.asked.conditions:
+        reasons = [k for k, stage in numbers.items() if stage == condition.text]
         for column, level in condition.cuts:
-            value = _value(told, level)
-            if value is not None:
-                reasons = [k for k, stage in numbers.items() if stage == condition.text]
-                return _Cut(column, column, value, reasons)
-    return _Cut()
+            if (value := _value(told, level)) is not None:
+                cuts.append(_Cut(column, column, value, reasons))
+    return next((cut for cut in cuts if cut.reasons), cuts[0] if cuts else _Cut())
 
 
 def _offer(boundary: _Boundary, cut: _Cut, start: int, codes: npt.NDArray[Any], x: Floats) -> None:
@@ -150,8 +153,8 @@ class _Rows:
 
     def __init__(self, told: Told, boundary: _Boundary) -> None:
         self._told = told
-        self._near = _most_alike(told.likeness.near)
-        self._like = _most_alike(told.likeness.evaluation)
+        self._near = most_alike(told.likeness.near)
+        self._like = most_alike(told.likeness.evaluation)
         self._failed = _failed(told.decision)
         wanted = [*boundary.kept.rows.tolist(), *boundary.dropped.rows.tolist()]
         wanted += [row for found in (self._near, self._like) for row in found]
@@ -209,10 +212,6 @@ class _Rows:
         )
 
 
-def _most_alike(found: Mapping[int, Any]) -> list[int]:
-    return sorted(found, key=lambda row: (-found[row].similarity, row))[:SHOWN]
-
-
 def _failed(decision: Decision) -> dict[str, list[int]]:
     """Code of an error -> the first rows with it."""
     found: dict[str, list[int]] = {}
@@ -242,26 +241,41 @@ def _numbers(column: pa.ChunkedArray) -> Floats | None:
 
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return None
-    values: Floats = column.cast(pa.float64()).to_numpy()
+    values: Floats = column.cast(pa.float64(), safe=False).to_numpy()
     return values
 
 
-def _lines(rule: Rule) -> list[str]:
+def _lines(told: Told) -> list[str]:
+    rule, found = told.rule, told.likeness.protocol
     conditions = [condition.text for condition in rule.conditions()]
-    return [*conditions, *filter(None, (rule.top_stage, rule.budget_stage))]
+    against = [found[name] for name in ("against", "against_prompts") if name in found]
+    likeness = [f"{AGAINST}: none of {each}" for each in against]
+    if "dedup" in found:
+        likeness.append(f"{NEAR}: the best of each from a cosine of {found['dedup']:g}")
+    return [*conditions, *likeness, *filter(None, (rule.top_stage, rule.budget_stage))]
+
+
+def _asked_stages(told: Told) -> list[str]:
+    """The steps that were asked for, in order."""
+    found, rule = told.likeness.protocol, told.rule
+    against = [AGAINST] if "against" in found or "against_prompts" in found else []
+    near = [NEAR] if "dedup" in found else []
+    conditions = [condition.text for condition in told.asked.conditions]
+    return [*conditions, *against, *near, *filter(None, (rule.top_stage, rule.budget_stage))]
 
 
 def _stages(told: Told) -> list[Stage]:
-    """Every step with what it dropped, those that dropped nothing left out."""
+    """Every step that was asked for or dropped a row, with what it dropped."""
     rows = np.bincount(told.decision.codes, minlength=len(told.decision.reasons) + 1)[1:].tolist()
     dropped: dict[str, dict[str, int]] = {}
     reasons = told.judged.reasons
     for text, stage, count in zip(reasons.texts, reasons.stages, rows, strict=True):
         counts = dropped.setdefault(stage, {})
         counts[kind(text)] = counts.get(kind(text), 0) + count
-    order = [VALUES, *(condition.text for condition in told.asked.conditions)]
-    names = [*(name for name in order if name in dropped), *(n for n in dropped if n not in order)]
-    return [Stage(name=name, dropped=dropped[name]) for name in names]
+    asked = dict.fromkeys(_asked_stages(told))
+    first = [VALUES] if VALUES in dropped else []
+    names = [*first, *asked, *(n for n in dropped if n not in asked and n != VALUES)]
+    return [Stage(name=name, dropped=dropped.get(name, {})) for name in names]
 
 
 def _thresholds(told: Told, column: str) -> list[Threshold]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from beholder.errors import ConfigError, ImageError
+from beholder.errors import ConfigError
 from beholder.eval._filter.decision import Parts
-from beholder.eval._filter.evaluation_set import has_prompt_of, prompts_of
+from beholder.eval._filter.evaluation_set import (
+    EvaluationSet,
+    has_prompt_of,
+    pictures_at,
+    prompts_of,
+    read_evaluation_set,
+)
 from beholder.eval._filter.judging import Judged
+from beholder.eval._filter.protocol import digest
 from beholder.eval._filter.statistics import Rows
 from beholder.eval.embedding import (
     Embeddings,
@@ -22,9 +30,9 @@ from beholder.eval.embedding import (
     embedders,
     read_embeddings,
 )
+from beholder.eval.filter_card import SHOWN
 from beholder.eval.near_duplicates import Near, contaminated, method_for, near_duplicates
 from beholder.images import ImageSource
-from beholder.inputs import read_inputs
 from beholder.located import each_picture
 from beholder.tables import IMAGE, KEY, PROMPT
 
@@ -32,7 +40,6 @@ AGAINST = "decontamination"
 NEAR = "near-duplicates"
 """Stages of the filter."""
 
-_NO_PICTURE = ImageError("missing", "the evaluation set names no picture")
 _UNEMBEDDED = "no embedding"
 
 
@@ -88,13 +95,13 @@ class Likeness:
     Attributes:
         near: dropped row -> the row that is kept for it, and their cosine.
         evaluation: dropped row -> the picture of the evaluation set, by number, and the cosine.
-        pictures: key and picture of the evaluation set.
+        pictures: key and picture of the evaluation set, by number; of the `most_alike`.
         protocol: what it was found with.
     """
 
     near: Mapping[int, Near] = field(default_factory=dict)
     evaluation: Mapping[int, Near] = field(default_factory=dict)
-    pictures: Sequence[tuple[str, ImageSource]] = ()
+    pictures: Mapping[int, tuple[str, ImageSource]] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -111,35 +118,68 @@ def keep_distinct(
 
     Raises:
         ConfigError: if a threshold must be given.
-        DataError: if the evaluation set, prompts or embeddings cannot be read.
+        DataError: if the evaluation set, prompts or embeddings cannot be read, or no picture of the
+            evaluation set can be embedded.
     """
-    pictures, prompts = _evaluation_set(asked)
+    known = read_embeddings(asked.embeddings) if asked.embeddings else None
+    made_by = asked.embedder if known is None else known.name
+    threshold = asked.against_threshold or (default_threshold(made_by) if asked.against else 1.0)
+    evaluation, prompts = _evaluation_set(asked, made_by)
     _drop_prompts(judged, table, prompts)
-    protocol: dict[str, Any] = {"evaluation_prompts": len(prompts)} if prompts else {}
-    if not asked.compares_pictures:
-        return Likeness(pictures=pictures, protocol=protocol)
-    rows, values, made_by = _embedded(judged, table, asked, progress)
-    protocol |= {"embedder": made_by}
-    found: dict[int, Near] = {}
-    if asked.against:
-        threshold = asked.against_threshold or default_threshold(made_by)
-        theirs = _embed(pictures, asked, _same(made_by)).values
-        like = contaminated(values, theirs, threshold)
-        found = _dropped_for_evaluation(judged, rows, like, [key for key, _ in pictures])
-        protocol |= {"against_threshold": threshold, "evaluation_pictures": len(pictures)}
     near: dict[int, Near] = {}
-    if asked.dedup is not None:
-        left = judged.codes[rows] == 0
-        near = _dropped_for_better(judged, table, rows[left], values[left], asked.dedup)
-        protocol |= {"dedup": asked.dedup, "method": method_for(int(left.sum()))}
-    return Likeness(near, found, pictures, protocol)
+    found: dict[int, Near] = {}
+    protocol = _of_embeddings(asked, made_by) | _of_evaluation(asked, evaluation, len(prompts))
+    if asked.compares_pictures:
+        rows, values = _embedded(judged, table, asked, known, progress)
+        if asked.against:
+            like = contaminated(values, evaluation.values, threshold)
+            found = _dropped_for_evaluation(judged, rows, like, evaluation.keys)
+            protocol |= {"against_threshold": threshold}
+        if asked.dedup is not None:
+            values[judged.codes[rows] != 0] = np.nan  # like nothing
+            near, compared = _dropped_for_better(judged, table, rows, values, asked.dedup)
+            protocol |= {"dedup": asked.dedup, "method": method_for(compared)}
+    shown = pictures_at(asked.against, [found[row].of for row in most_alike(found)])
+    return Likeness(near, found, shown, protocol)
 
 
-def _evaluation_set(asked: Distinct) -> tuple[list[tuple[str, ImageSource]], list[str]]:
+def most_alike(found: Mapping[int, Near]) -> list[int]:
+    """The rows that a card shows, the most alike first."""
+    return sorted(found, key=lambda row: (-found[row].similarity, row))[:SHOWN]
+
+
+def _evaluation_set(asked: Distinct, made_by: str) -> tuple[EvaluationSet, list[str]]:
     prompts = prompts_of(asked.against_prompts) if asked.against_prompts else []
-    rows = list(read_inputs(asked.against)) if asked.against else []
-    prompts += [row.prompt for row in rows if row.prompt]
-    return [(row.key, _NO_PICTURE if row.image is None else row.image) for row in rows], prompts
+    if not asked.against:
+        return EvaluationSet(), prompts
+    embedder = _same(made_by)
+    found = read_evaluation_set(asked.against, lambda pictures: _embed(pictures, asked, embedder))
+    return found, [*prompts, *found.prompts]
+
+
+def _of_embeddings(asked: Distinct, made_by: str) -> dict[str, Any]:
+    if not asked.compares_pictures:
+        return {}
+    if not asked.embeddings:
+        return {"embedder": made_by}
+    file = Path(asked.embeddings)
+    return {
+        "embedder": made_by or "unknown",
+        "embeddings": file.name,
+        "embeddings_sha256": digest(file),
+    }
+
+
+def _of_evaluation(asked: Distinct, evaluation: EvaluationSet, prompts: int) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    if asked.against:
+        said = {"against": asked.against, "evaluation_pictures": evaluation.embedded}
+    if evaluation.failed:
+        said["evaluation_pictures_failed"] = evaluation.failed
+        said["evaluation_errors"] = list(evaluation.unread)
+    if asked.against_prompts:
+        said["against_prompts"] = asked.against_prompts
+    return said | ({"evaluation_prompts": prompts} if prompts else {})
 
 
 def _drop_prompts(judged: Judged, table: Parts, prompts: Sequence[str]) -> None:
@@ -151,25 +191,28 @@ def _drop_prompts(judged: Judged, table: Parts, prompts: Sequence[str]) -> None:
 
 
 def _embedded(
-    judged: Judged, table: Parts, asked: Distinct, progress: Callable[[int], object]
-) -> tuple[Rows, npt.NDArray[np.float32], str]:
-    """Rows that are left, their embeddings, and what made these; drops those without one."""
+    judged: Judged,
+    table: Parts,
+    asked: Distinct,
+    known: Embeddings | None,
+    progress: Callable[[int], object],
+) -> tuple[Rows, npt.NDArray[np.float32]]:
+    """Rows that are left, and their embeddings: of rows without one, which are dropped, NaN."""
     rows = judged.left()
-    if asked.embeddings:
-        known = read_embeddings(asked.embeddings)
+    if known is None:
+        made = _embed(_pictures(judged, table), asked, asked.embedder, progress)
+        values, whys = made.values, dict(made.errors)
+    else:
         keys = [key for (key,) in _cells(judged, table, [KEY])]
         values, _ = aligned(known, keys)
-        at = {key: row for row, key in enumerate(known.keys)}
-        said = [known.errors.get(at.get(key, -1), "not in the file") for key in keys]
-        whys = dict(enumerate(said))
-    else:
-        known = _embed(_pictures(judged, table), asked, asked.embedder, progress)
-        values, whys = known.values, dict(known.errors)
-    absent = ~np.isfinite(values).all(1)
-    for k in np.flatnonzero(absent).tolist():
-        judged.details[int(rows[k])] = f"{_UNEMBEDDED}: {whys.get(k, 'not finite')}"
-    judged.drop(rows[absent], _UNEMBEDDED, NEAR if asked.dedup is not None else AGAINST)
-    return rows[~absent], values[~absent], known.name
+        said = {known.keys[row]: why for row, why in known.errors.items()}
+        absent = np.flatnonzero(np.isnan(values[:, :1]).any(1)).tolist()
+        whys = {k: said.get(keys[k], "not in the file") for k in absent}
+    for k, why in whys.items():
+        judged.details[int(rows[k])] = f"{_UNEMBEDDED}: {why}"
+    stage = NEAR if asked.dedup is not None else AGAINST
+    judged.drop(rows[sorted(whys)], _UNEMBEDDED, stage)
+    return rows, values
 
 
 def _embed(
@@ -229,7 +272,9 @@ def _dropped_for_better(
     rows: Rows,
     values: npt.NDArray[np.float32],
     threshold: float,
-) -> dict[int, Near]:
+) -> tuple[dict[int, Near], int]:
+    """What near-duplicates were found, and of how many rows."""
+    compared = int((judged.codes[rows] == 0).sum())
     priority = judged.scores[rows] if len(judged.scores) else np.zeros(len(rows))
     like = near_duplicates(values, priority, threshold)
     names = _keys(judged, table, {int(rows[near.of]) for near in like.values()})
@@ -240,7 +285,7 @@ def _dropped_for_better(
     for row, near in found.items():
         judged.details[row] = f"near duplicate of {names[near.of]} ({near.similarity:.3f})"
     judged.drop(np.array(sorted(found), np.int64), "near duplicate", NEAR)
-    return found
+    return found, compared
 
 
 def _keys(judged: Judged, table: Parts, rows: set[int]) -> dict[int, str]:

@@ -1,20 +1,95 @@
-"""An evaluation set that training data must not hold: its pictures, and its prompts."""
+"""An evaluation set that training data must not hold: its pictures, and its prompts.
+
+Its rows stream by: between them stay an embedding, a key and a prompt of each, and no bytes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from beholder._inputs.records import ALIASES, MANIFESTS, column_of, manifest_records, open_text
 from beholder._tables.shards import storable
-from beholder.errors import DataError
+from beholder.errors import DataError, ImageError
 from beholder.eval._filter.frame import Bools
+from beholder.eval.embedding import Embeddings
+from beholder.images import ImageSource
+from beholder.inputs import read_inputs
 from beholder.storage import is_remote
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Pictures = Iterator[tuple[str, ImageSource]]
+_NO_PICTURE = ImageError("missing", "the evaluation set names no picture")
+_FIRST = 3  # reasons that are told
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """What training data is compared with.
+
+    Attributes:
+        keys: of its m rows.
+        values: (m, d) their embeddings, NaN where a picture cannot be read.
+        prompts: of its rows that have one.
+        unread: the first pictures that cannot be read, as "key: code: why".
+        failed: how many cannot.
+    """
+
+    keys: Sequence[str] = ()
+    values: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    prompts: Sequence[str] = ()
+    unread: Sequence[str] = ()
+    failed: int = 0
+
+    @property
+    def embedded(self) -> int:
+        """How many of its pictures are compared."""
+        return len(self.keys) - self.failed
+
+
+def read_evaluation_set(source: str, embed: Callable[[Pictures], Embeddings]) -> EvaluationSet:
+    """The rows of a source, as `read_inputs` takes it.
+
+    Raises DataError if it cannot be read, or none of its pictures can.
+    """
+    prompts: list[str] = []
+    found = embed(_pictures(source, prompts))
+    unread = [f"{found.keys[row]}: {why}" for row, why in sorted(found.errors.items())[:_FIRST]]
+    read = EvaluationSet(found.keys, found.values, prompts, unread, len(found.errors))
+    if not read.embedded:
+        raise DataError(
+            f"no picture of the evaluation set {source} can be compared: "
+            f"{'; '.join(unread) or 'it is empty'}"
+        )
+    return read
+
+
+def pictures_at(source: str, rows: Collection[int]) -> dict[int, tuple[str, ImageSource]]:
+    """Key and picture of a few rows of an evaluation set, by number."""
+    wanted = set(rows)
+    found: dict[int, tuple[str, ImageSource]] = {}
+    for number, picture in enumerate(_pictures(source, []) if wanted else ()):
+        if number in wanted:
+            found[number] = picture
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def _pictures(source: str, prompts: list[str]) -> Pictures:
+    """Keys and pictures as they come; prompts are kept aside."""
+    for row in read_inputs(source):
+        if row.prompt:
+            prompts.append(row.prompt)
+        yield row.key, _NO_PICTURE if row.image is None else row.image
 
 
 def prompts_of(path: str) -> list[str]:

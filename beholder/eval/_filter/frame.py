@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beholder.eval._filter.statistics import Floats, Rows, Statistic, Statistics
+from beholder.eval._filter.texts import number_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,10 +54,16 @@ class Frame:
         return self if chosen.all() else Frame(self._part, self.rows[chosen])
 
     def column(self, name: str) -> Values:
-        """The values of a column: bool, int64, float64 or texts."""
+        """The values of a column: bool, integers, float32, float64 or texts."""
+        return self._of(self._part.column(name))
+
+    def number(self, name: str) -> Values:
+        """The values of a column, of texts that are numbers those; see `_filter.texts`."""
+        return self._of(self._part.number(name))
+
+    def _of(self, values: Values) -> Values:
         import pyarrow as pa  # noqa: PLC0415
 
-        values = self._part.column(name)
         if len(self) == len(self._part.divides):
             return values
         return values.take(pa.array(self.rows)) if is_text(values) else values[self.rows]
@@ -64,7 +71,7 @@ class Frame:
     def statistic(self, asked: Statistic) -> Floats:
         """(n,) what a statistic of the whole table says of these rows."""
         is_level = asked.kind == "quantile"
-        x = np.zeros(len(self)) if is_level else self.column(asked.column).astype(np.float64)
+        x = np.zeros(len(self)) if is_level else self.number(asked.column).astype(np.float64)
         rows = self.rows + self._part.start
         numbers, divides = self._part.statistics.at(asked, rows, x)
         self.divide_by_zero(divides)
@@ -78,11 +85,17 @@ class _Part:
         self._table, self.start, self.statistics = part, start, statistics
         self.divides = np.zeros(len(part), bool)
         self._columns: dict[str, Values] = {}
+        self._numbers: dict[str, Values] = {}
 
     def column(self, name: str) -> Values:
         if name not in self._columns:
             self._columns[name] = _values(self._table[name])
         return self._columns[name]
+
+    def number(self, name: str) -> Values:
+        if name not in self._numbers:
+            self._numbers[name] = _values(number_column(self._table, name))
+        return self._numbers[name]
 
 
 def is_text(values: Values) -> bool:
@@ -110,6 +123,8 @@ def _values(column: pa.ChunkedArray) -> Values:
         return column.fill_null(False).to_numpy()  # noqa: FBT003
     if pa.types.is_integer(kind):
         return column.fill_null(0).to_numpy()
+    if pa.types.is_float32(kind):
+        return column.to_numpy()
     if pa.types.is_floating(kind):
         return column.cast(pa.float64()).to_numpy()
     return column.cast(pa.string()).combine_chunks()

@@ -18,6 +18,7 @@ from beholder.eval._filter.decision import Decision, Parts
 from beholder.eval._filter.frame import Frame, present
 from beholder.eval._filter.rule import Asked
 from beholder.eval._filter.statistics import Codes, Floats, Groups, Rows, Statistics, measured
+from beholder.eval._filter.texts import NumberedRows, number_column, with_numbers
 from beholder.tables import error_code
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Judged:
         strata_names: value of that column -> its number.
         statistics: of whole columns.
         reasons: why rows are dropped.
+        numbered: the rows, with the numbers that texts of theirs are.
         details: row -> its reason in more words.
     """
 
@@ -76,6 +78,7 @@ class Judged:
     strata_names: Mapping[object, int]
     statistics: Statistics
     reasons: Reasons
+    numbered: NumberedRows
     details: dict[int, str] = field(default_factory=dict)
 
     def left(self) -> Rows:
@@ -106,16 +109,18 @@ def judge(
         known: the table's columns; an error of a reward tells why its numbers are missing.
         progress: called with the number of rows judged since the last call.
 
-    Raises ConfigError if the rule mixes texts and numbers.
+    Raises ConfigError if the rule mixes texts and numbers; texts that all are numbers count as such
+    where numbers are asked for.
     """
+    counted = with_numbers(table, asked.numeric, asked.pairs)
     owners = {f"{name.partition('.')[0]}.error" for name in asked.columns}
     reads = list(dict.fromkeys([*asked.columns, *sorted(owners & set(known))]))
-    statistics, reasons = measured(table, asked.statistics), Reasons()
+    statistics, reasons = measured(counted, asked.statistics), Reasons()
     codes: list[Codes] = [np.empty(0, np.int32)]
     scores: list[Floats] = [np.empty(0)]
-    groups, strata = Groups(), Groups()
+    groups, strata = Groups(), Groups(named=True)
     start = 0
-    for part in table.parts(reads or [known[0]]):
+    for part in counted.parts(reads or [known[0]]):
         found = _missing(part, asked.columns, reasons)
         for condition in asked.conditions:
             rows = Frame.of(part, np.flatnonzero(found == 0), start=start, statistics=statistics)
@@ -137,6 +142,7 @@ def judge(
         strata_names=strata.values,
         statistics=statistics,
         reasons=reasons,
+        numbered=counted,
     )
 
 
@@ -144,7 +150,7 @@ def _missing(part: pa.Table, columns: Sequence[str], reasons: Reasons) -> Codes:
     """(n,) 0 for rows with a value in every column, else the number of the first that is absent."""
     codes = np.zeros(len(part), np.int32)
     for name in columns:
-        rows = np.flatnonzero(~present(part[name]) & (codes == 0))
+        rows = np.flatnonzero(~present(number_column(part, name)) & (codes == 0))
         if len(rows):
             codes[rows] = _absence(part, name, rows, reasons)
     return codes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from beholder.errors import ConfigError
 from beholder.eval._expression import Expression, column, parse, parse_number
 from beholder.eval._filter.statistics import Statistic
+from beholder.eval._filter.texts import Pair
 
 SHARES = ("proportional", "equal")
 """How strata share a budget."""
@@ -109,8 +110,27 @@ class Asked:
     @property
     def statistics(self) -> list[Statistic]:
         """What it asks of whole columns."""
-        parts = [*self.conditions, *([self.score] if self.score else [])]
-        return [statistic for part in parts for statistic in part.statistics]
+        return [statistic for part in self._parts for statistic in part.statistics]
+
+    @property
+    def numeric(self) -> Mapping[str, str]:
+        """Each column that it uses as numbers -> a number that it is compared with, "" for none."""
+        return {name: beside for part in self._parts for name, beside in part.numeric.items()}
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The columns that it compares with each other."""
+        return [pair for part in self._parts for pair in part.pairs]
+
+    @property
+    def equated(self) -> Mapping[str, str]:
+        """Each column that is to be, or not to be, equal to another -> the other."""
+        pairs = [pair[:2] for pair in self.pairs if pair[2] in ("equal", "not_equal")]
+        return {one: other for pair in pairs for one, other in (pair, pair[::-1])}
+
+    @property
+    def _parts(self) -> list[Expression]:
+        return [*self.conditions, *([self.score] if self.score else [])]
 
 
 def _is_top(top: float) -> bool:

@@ -20,9 +20,10 @@ class ScoredRows:
     def __init__(self, table: ScoreTable, calibrations: Mapping[str, Calibration]) -> None:
         self.table = table
         self._known, self._stored = calibrations, table.columns
+        self._made = win_columns(calibrations)
         self._wins = {
             name: f"{reward}.{score}"
-            for name, (reward, score) in win_columns(calibrations).items()
+            for name, (reward, score) in self._made.items()
             if f"{reward}.{score}" in self._stored and name not in self._stored
         }
 
@@ -31,6 +32,11 @@ class ScoredRows:
         """The table's columns, then those that are made."""
         return [*self._stored, *self._wins]
 
+    def used(self, columns: Sequence[str]) -> dict[str, Calibration]:
+        """Of these columns the win probabilities that are made: reward -> its calibration."""
+        rewards = [self._made[name][0] for name in columns if name in self._wins]
+        return {reward: self._known[reward] for reward in rewards}
+
     def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Each part in turn, all of one schema: all columns, or those that are asked for."""
         wanted = self.columns if columns is None else list(columns)
@@ -38,15 +44,21 @@ class ScoredRows:
         for part in self.table.parts(list(reads)):
             yield with_wins(part, self._known).select(wanted)
 
-    def check(self, columns: Sequence[str]) -> None:
-        """Raise ConfigError unless all are columns; of a win probability it says what it needs."""
+    def check(self, columns: Sequence[str], equated: Mapping[str, str] = {}) -> None:
+        """Raise ConfigError unless all are columns; of a win probability it says what it needs.
+
+        `equated` tells with which column one is compared: an unknown one may be an unquoted text.
+        """
         for name in columns:
             reward = name.partition(".")[0]
             if name in self._stored or name in self._wins:
                 continue
             if name.endswith(f".{WIN}") and reward in self.table.rewards:
                 raise ConfigError(_no_win(name, reward, self._known))
-            raise ConfigError(unknown("column", name, self.columns))
+            why = unknown("column", name, self.columns)
+            if equated.get(name) in self.columns:
+                why += f"; a text stands in quotes: {equated[name]} == {name!r}"
+            raise ConfigError(why)
 
 
 def _no_win(name: str, reward: str, calibrations: Mapping[str, Calibration]) -> str:

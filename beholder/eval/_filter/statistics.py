@@ -7,6 +7,7 @@ column takes about 40 bytes a row, afterwards 4 (groups) or 8 (percentiles).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from beholder.errors import ConfigError
 from beholder.eval._filter.decision import Parts
+from beholder.eval._filter.texts import number_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.int64]
+_DIGEST = 16  # bytes
 Kind = Literal["quantile", "zscore", "percentile", "minmax", "robust"]
 
 
@@ -74,10 +77,19 @@ class _Answer:
 
 
 class Groups:
-    """Numbers of the values of a column, in the order in which they first occur; -1 for none."""
+    """Numbers of the values of a column, in the order in which they first occur; -1 for none.
 
-    def __init__(self) -> None:
+    Args:
+        named: whether `values` are to be told apart by name; otherwise a long text is remembered by
+            128 bits of its BLAKE2b, since a column may hold another prompt in every row.
+
+    Attributes:
+        values: value, or digest of a long text -> its number.
+    """
+
+    def __init__(self, *, named: bool = False) -> None:
         self.values: dict[Any, int] = {}
+        self._named = named
         self._codes: list[Codes] = []
 
     def add(self, column: pa.ChunkedArray) -> None:
@@ -88,15 +100,22 @@ class Groups:
         if pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_finite(column), column, None)
         encoded = column.combine_chunks().dictionary_encode()
-        known = [
-            self.values.setdefault(v, len(self.values)) for v in encoded.dictionary.to_pylist()
-        ]
+        found = encoded.dictionary.to_pylist()
+        names = found if self._named else map(_short, found)
+        known = [self.values.setdefault(name, len(self.values)) for name in names]
         places = encoded.indices.fill_null(len(known)).to_numpy()
         self._codes.append(np.array([*known, -1], np.int32)[places])
 
     def codes(self) -> Codes:
         """(n,) of all rows."""
         return np.concatenate([np.empty(0, np.int32), *self._codes])
+
+
+def _short(value: object) -> object:
+    """A value, or 16 bytes that stand for a text that is longer."""
+    if not isinstance(value, str) or len(value) <= _DIGEST:
+        return value
+    return hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
 
 
 class Statistics:
@@ -139,7 +158,7 @@ def _gather(
     names = list(dict.fromkeys([*numbers, *groups]))
     for part in table.parts(names) if names else ():
         for name, arrays in numbers.items():
-            arrays.append(_numbers(name, part[name]))
+            arrays.append(_numbers(name, number_column(part, name)))
         for name, found in groups.items():
             found.add(part[name])
     return {name: np.concatenate(arrays) for name, arrays in numbers.items()}, groups
@@ -155,7 +174,7 @@ def _numbers(name: str, column: pa.ChunkedArray) -> npt.NDArray[Any]:
             raise ConfigError(f"cannot compute with the text {text!r} of {name}")
         return np.full(len(column), np.nan, np.float32)
     kind = column.type if pa.types.is_float32(column.type) else pa.float64()
-    values: npt.NDArray[Any] = column.cast(kind).to_numpy()
+    values: npt.NDArray[Any] = column.cast(kind, safe=False).to_numpy()  # beyond 2^53, nearest
     return values
 
 

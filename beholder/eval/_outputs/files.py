@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,8 @@ from beholder.errors import DataError, ImageError
 from beholder.eval._outputs.naming import Names, suffix_of
 from beholder.eval._outputs.rows import FULL, KeptRow, encoded, writing
 from beholder.eval._outputs.writer import PictureWriter
+
+_PLAIN = re.compile(r"\.\w{1,16}")  # what may stand behind a name
 
 
 class FileWriter(PictureWriter):
@@ -46,7 +49,7 @@ class FileWriter(PictureWriter):
             raise ImageError("unreadable", f"cannot be opened ({error.strerror})") from error
         if file is None:
             raise ImageError("missing", "no such file")
-        place = self._place(key, source.suffix)
+        place = self._place(key, source.suffix if _PLAIN.fullmatch(source.suffix) else "")
         with file, writing(self._folder):
             target = self._made(place)
             if self._link:

@@ -12,7 +12,7 @@ import numpy as np
 
 from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import Floats, Interval, percentile_interval, resampled_sums
-from beholder.eval._ranking.cells import Columns, absent, numbers
+from beholder.eval._ranking.cells import Columns, absent, cell_name, numbers
 from beholder.eval._ranking.rank_correlation import kendall, spearman
 from beholder.eval._ranking.strength import bradley_terry, islands
 from beholder.eval.preference import ScoredPairs, score_pairs
@@ -112,7 +112,9 @@ def judged_agreement(columns: Columns, score: str, by: str, people: People) -> l
         for image, prompt in zip(columns["image"], columns["prompt"], strict=True)
     ]
     made_by = {
-        pair: str(name) for pair, name in zip(pairs, columns[by], strict=True) if not absent(name)
+        pair: cell_name(name)
+        for pair, name in zip(pairs, columns[by], strict=True)
+        if not absent(name)
     }
     if not any(pair_of(p.first, p.prompt) in made_by for p in people.judgements):
         raise DataError(

@@ -25,6 +25,19 @@ Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Every row that names checkpoint and prompt, with or without a score, in the table's order.
+
+    Attributes:
+        model, prompt, seed: of each row, as of `Cells`.
+    """
+
+    model: Ints
+    prompt: Ints
+    seed: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Cells:
     """The pictures that have a score, sorted by prompt and score.
 
@@ -35,6 +48,8 @@ class Cells:
         seed: of each picture: equal for those of one prompt that may share their noise, else -1.
         missing: rows without a score of each checkpoint.
         left_out: rows without checkpoint or prompt.
+        named: all rows but those.
+        row: of each picture: which of `named` it is.
     """
 
     names: Sequence[str]
@@ -45,6 +60,8 @@ class Cells:
     seed: Ints
     missing: Sequence[int]
     left_out: int
+    named: Named
+    row: Ints
 
     def counts(self) -> Ints:
         """Pictures of each checkpoint on each prompt, (prompts, m)."""
@@ -128,7 +145,7 @@ def gather(columns: Columns, score: str, by: str, prompt: str) -> Cells:
     models, prompts = _known(columns[by]), _known(columns[prompt])
     rows = zip(models, prompts, _known(given), values.tolist(), strict=True)
     named = [row for row in rows if row[0] is not None and row[1] is not None]
-    names = sorted({str(row[0]) for row in named})
+    names = sorted({cell_name(row[0]) for row in named})
     if len(names) < 2:
         raise DataError(
             f"ranking by {by!r} needs two or more checkpoints, found {', '.join(names) or 'none'}"
@@ -142,6 +159,18 @@ def numbers(values: Sequence[Any] | npt.NDArray[Any], name: str) -> Floats:
         return np.array([math.nan if v is None else float(v) for v in values], dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"column {name!r} holds text; give a score column") from error
+
+
+def cell_name(value: object) -> str:
+    """What a cell of a column is called as the name of a checkpoint, a category or a seed.
+
+    Integers that a table keeps as floats are written as integers, truth values as JSON has them.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def absent(value: object) -> bool:
@@ -263,10 +292,13 @@ def _sorted(named: Sequence[tuple[Any, Any, Any, float]], names: Sequence[str], 
     at = {name: k for k, name in enumerate(names)}
     prompts: dict[object, int] = {}
     seeds: dict[object, int] = {}
-    model = np.array([at[str(row[0])] for row in named], dtype=np.int64)
+    model = np.array([at[cell_name(row[0])] for row in named], dtype=np.int64)
     prompt = np.array([prompts.setdefault(row[1], len(prompts)) for row in named], dtype=np.int64)
     seed = np.array(
-        [-1 if row[2] is None else seeds.setdefault(row[2], len(seeds)) for row in named],
+        [
+            -1 if row[2] is None else seeds.setdefault(cell_name(row[2]), len(seeds))
+            for row in named
+        ],
         dtype=np.int64,
     )
     value = np.array([row[3] for row in named], dtype=np.float64)
@@ -282,4 +314,6 @@ def _sorted(named: Sequence[tuple[Any, Any, Any, float]], names: Sequence[str], 
         seed=seed[order],
         missing=np.bincount(model[~scored], minlength=len(names)).tolist(),
         left_out=out,
+        named=Named(model, prompt, seed),
+        row=order,
     )

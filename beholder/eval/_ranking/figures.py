@@ -57,7 +57,8 @@ def _read(path: Path) -> Any:
 
 def _table(path: Path, column: str) -> dict[str, Any]:
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there; give a JSON or CSV file, or a folder") from error
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from beholder.eval.ranking import Ranking
 
 
+def certainty_fault(certainty: float | None, alpha: float) -> str | None:
+    """What is wrong with a wanted probability; None if nothing, or alpha itself is no chance."""
+    if certainty is None or not 0 < alpha < 1 or alpha < certainty < 1:
+        return None
+    return (
+        f"certainty is {certainty:g}; give a probability between alpha ({alpha:g}) and 1, "
+        f"such as {max(0.9, (1 + alpha) / 2):g}"
+    )
+
+
 def neighbours_needed(ranking: Ranking, cells: Cells, certainty: float) -> list[Needed]:
     """The prompts that tell each two neighbours apart with the probability `certainty`.
 
@@ -23,8 +33,8 @@ def neighbours_needed(ranking: Ranking, cells: Cells, certainty: float) -> list[
 
     Raises ConfigError if certainty is not in (alpha, 1).
     """
-    if not ranking.alpha < certainty < 1:
-        raise ConfigError(f"certainty is {certainty}; expected alpha {ranking.alpha:g} < it < 1")
+    if why := certainty_fault(certainty, ranking.alpha):
+        raise ConfigError(why)
     sure = Certainty(alpha=ranking.alpha / len(ranking.meetings), power=certainty)
     sums = by_prompt(layout(cells))
     found = []

@@ -16,20 +16,23 @@ from beholder.eval._bootstrap import (
     percentile_interval,
     resampled_sums,
 )
-from beholder.eval._ranking.cells import Cells, Ints, Layout, Sums, by_prompt, in_all, layout
+from beholder.eval._ranking.cells import Cells, Ints, Layout, Named, Sums, by_prompt, in_all, layout
 
 _NORMAL = NormalDist()
 
 
-def redrawn(cells: Cells, resample: str, draws: int, seed: int) -> Sums:
+def redrawn(cells: Cells, resample: str, draws: int, seed: int, *, of_all: bool = False) -> Sums:
     """Sums of each draw, (draws, ...); equal arguments but for the scores redraw the same.
+
+    With `of_all` that holds for scores that miss on other pictures too: pictures without a score
+    are drawn as well, and add nothing.
 
     Raises DataError if pictures are redrawn, and no checkpoint has two of a prompt.
     """
     if resample == "prompts":
         flat = by_prompt(layout(cells)).flat()
         return Sums.split(resampled_sums(flat, draws, seed), len(cells.names))
-    pictures = _Pictures.of(cells)
+    pictures = _Pictures.of(cells, of_all=of_all)
     generator = np.random.default_rng(seed)
     flat = np.concatenate(
         [pictures.draw(generator, prompts=resample == "both").flat() for _ in range(draws)]
@@ -91,13 +94,9 @@ class _Pictures:
     tickets: Ints
 
     @classmethod
-    def of(cls, cells: Cells) -> _Pictures:
-        alone = cells.seed < 0
-        number = np.arange(len(cells.value))
-        model = np.where(alone, cells.model, -1)
-        within = np.where(alone, number, cells.seed)
-        keys = np.stack([cells.prompt, model, within], 1)
-        slots, slot = np.unique(keys, axis=0, return_inverse=True)
+    def of(cls, cells: Cells, *, of_all: bool = False) -> _Pictures:
+        drawn_from = cells.named if of_all else Named(cells.model, cells.prompt, cells.seed)
+        slots, slot = np.unique(_keys(drawn_from), axis=0, return_inverse=True)
         pools, pool_starts, sizes = np.unique(
             slots[:, :2], axis=0, return_index=True, return_counts=True
         )
@@ -111,7 +110,7 @@ class _Pictures:
         drawn = np.maximum(sizes - 1, 1)
         return cls(
             every=layout(cells),
-            slot=slot.reshape(-1) - offset[cells.prompt],
+            slot=slot.reshape(-1)[cells.row if of_all else ...] - offset[cells.prompt],
             base=np.repeat(pool_starts - offset[pools[:, 0]], drawn),
             size=np.repeat(sizes, drawn),
             rows=np.bincount(cells.prompt, minlength=cells.prompts),
@@ -130,6 +129,13 @@ class _Pictures:
         row, group = _spans(self.rows, chosen)
         weight = times[self.slot[row] + offset[group]].astype(np.float64)
         return in_all(_moved(self.every, row, group, self.rows[chosen]), weight)
+
+
+def _keys(named: Named) -> Ints:
+    """Prompt, pool and slot of each row: a seed for all checkpoints, or a picture of its own."""
+    alone = named.seed < 0
+    pool = np.where(alone, named.model, -1)
+    return np.stack([named.prompt, pool, np.where(alone, np.arange(len(alone)), named.seed)], 1)
 
 
 def _spans(lengths: Ints, chosen: Ints) -> tuple[Ints, Ints]:

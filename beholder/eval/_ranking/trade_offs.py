@@ -25,6 +25,7 @@ def front(
 ) -> list[ParetoPoint]:
     """Each checkpoint among the objectives, columns redrawn together and given numbers fixed.
 
+    The same prompts and pictures are redrawn for every column, whichever of them have a score.
     `cells` gives the pictures of a score column. Raises ConfigError if given numbers name no
     checkpoint of these.
     """
@@ -44,17 +45,20 @@ def _column(
     names: Sequence[str], cells: Cells, resample: str, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
     """Means (m,) of a column, and those of the draws (draws, m)."""
-    total, drawn = by_prompt(layout(cells)).total(), redrawn(cells, resample, draws, seed)
+    total = by_prompt(layout(cells)).total()
+    drawn = redrawn(cells, resample, draws, seed, of_all=True)
     at = [cells.names.index(name) for name in names]
     with np.errstate(invalid="ignore"):
         return (total.mean / total.has)[0, at], (drawn.mean / drawn.has)[:, at]
 
 
 def _given(names: Sequence[str], objective: Objective, draws: int) -> tuple[Floats, Floats]:
-    if not set(names) & set(objective.values):
+    given = objective.values
+    found = [given.get(name, given.get(f"{name}.0")) for name in names]  # pandas writes 1000 so
+    if all(value is None for value in found):
         raise ConfigError(
             f"the objective {objective.name!r} has numbers of {', '.join(objective.values)}, but "
             f"the checkpoints are {', '.join(names)}"
         )
-    values = np.array([objective.values.get(name, math.nan) for name in names])
+    values = np.array([math.nan if value is None else value for value in found])
     return values, np.broadcast_to(values, (draws, len(names)))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from beholder._ahead import ahead
 from beholder._page.thumbnails import Thumbnail, thumbnail
-from beholder._page.wording import visible
+from beholder._page.wording import decimals, visible
 from beholder.eval._report.layers import Layer, Pair, pair_of
 from beholder.eval._report.shown import Gallery, ScoredPicture
 from beholder.eval._report.sources import Drawn, sources
@@ -146,7 +146,13 @@ def elements(album: Album, labels: Mapping[str, str], tone: Callable[[str], str]
     """
     said = {
         "scores": [
-            {"label": labels[name], "tone": tone(name), "low": low, "high": high}
+            {
+                "label": labels[name],
+                "tone": tone(name),
+                "low": low,
+                "high": high,
+                "digits": decimals((low, high)),
+            }
             for name, (low, high) in album.gallery.ranges.items()
         ],
         "checkpoints": album.checkpoints,

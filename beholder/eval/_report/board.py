@@ -10,7 +10,7 @@ from itertools import combinations
 from beholder._page.document import TONES, Figure
 from beholder._page.plots import Axis
 from beholder._page.scatter import Spot
-from beholder._page.wording import number
+from beholder._page.wording import decimals, number
 from beholder.eval._bootstrap import Interval
 from beholder.eval.leaderboard import Leaderboard, Objective
 from beholder.eval.ranking import Ranking, Standing
@@ -33,6 +33,7 @@ class Mark:
     low: float
     high: float
     axis: Axis
+    digits: int = 2
 
     @property
     def text(self) -> str:
@@ -48,7 +49,7 @@ class Mark:
     def written(self, value: float) -> str:
         """A value of this kind as it is written."""
         if self.name != "win rate":
-            return number(value)
+            return number(value, self.digits)
         return f"{number(100 * value, 0)} %" if math.isfinite(value) else number(None)
 
 
@@ -78,11 +79,14 @@ class Column:
 
     def marks(self, standing: Standing) -> list[Mark]:
         """Strength, win rate and mean of a checkpoint."""
-        axes = self.axes
         return [
-            Mark(metric.replace("_", " "), *_ends(standing, metric), axes[metric])
-            for metric in _METRICS
+            Mark(metric.replace("_", " "), *_ends(standing, metric), axis, self._digits(metric))
+            for metric, axis in self.axes.items()
         ]
+
+    def _digits(self, metric: str) -> int:
+        """Decimals that suit the values of all checkpoints with their intervals."""
+        return decimals(v for s in self.ranking.standings for v in _ends(s, metric))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,12 @@ class Board:
             for category, rankings in self.said.categories.items()
             if score in rankings
         }
+
+    @property
+    def digits(self) -> dict[str, int]:
+        """Objective -> decimals that tell its values apart."""
+        names = [objective.name for objective in self.said.objectives]
+        return {name: decimals(p.values[name] for p in self.said.pareto) for name in names}
 
     @property
     def planes(self) -> list[Plane]:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from beholder._page.plots import finite
-from beholder.errors import DataError
+from beholder.errors import ConfigError, DataError
+from beholder.eval._ranking.cells import absent, cell_name
 from beholder.eval._report.shown import ScoredPicture, Unread
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def in_memory(rows: Sequence[Mapping[str, object]], names: Names) -> Parts:
         values = [row.get(name) for row in rows]
         if name in names.scores.values():
             return [v if isinstance(v, int | float) else None for v in values]
-        return [None if v is None else str(v) for v in values]
+        return [None if absent(v) else cell_name(v) for v in values]
 
     whole = pa.table({name: column(name) for name in names.present()})
     return lambda columns: iter([whole.select(columns)])
@@ -153,7 +154,7 @@ def pictured(row: Mapping[str, Any], names: Names) -> ScoredPicture:
 
 def _text(row: Mapping[str, Any], column: str) -> str:
     value = row.get(column) if column else None
-    return "" if value is None else str(value)
+    return "" if absent(value) else cell_name(value)
 
 
 @dataclass(slots=True)
@@ -195,7 +196,10 @@ class _Gathered:
 def _numbers(part: pa.Table, column: str) -> Floats:
     import pyarrow as pa  # noqa: PLC0415
 
-    values: Floats = part[column].cast(pa.float64()).to_numpy()
+    try:  # not safe: beyond 2**53 an integer is drawn at the float next to it
+        values: Floats = part[column].cast(pa.float64(), safe=False).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ConfigError(f"column {column!r} holds no numbers; give a score column") from error
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -210,14 +214,14 @@ def _has_text(part: pa.Table, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 
 def _encoded(part: pa.Table, column: str) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The texts of a column, each once, and the place of each row's among them."""
+    """What the cells of a column are called, and the place of each row's name among them."""
     import pyarrow.compute as pc  # noqa: PLC0415
 
     if column not in part.column_names:
         return [""], np.zeros(len(part), dtype=np.int64)
-    texts = pc.fill_null(part[column].cast("string"), "").combine_chunks()
-    encoded = texts.dictionary_encode()
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+    encoded = pc.dictionary_encode(part[column].combine_chunks(), null_encoding="encode")
+    names = ["" if absent(v) else cell_name(v) for v in encoded.dictionary.to_pylist()]
+    return names, encoded.indices.to_numpy().astype(np.int64)
 
 
 def _hashes(part: pa.Table, column: str) -> npt.NDArray[np.uint64]:

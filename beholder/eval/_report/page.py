@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from beholder._page.document import TONES, Figure, Page, render_page
 from beholder._page.radar import radar
 from beholder._page.scatter import scatter
 from beholder._page.thumbnails import overlay
-from beholder._page.wording import number, pieces
+from beholder._page.wording import decimals, number, pieces
 from beholder.eval._report.album import Album, album_of, elements
 from beholder.eval._report.board import Board, checkpoint_figures, heat
 from beholder.eval._report.layers import layers_of, pair_of
@@ -63,6 +63,7 @@ def _filled(report: Report, drawings: Drawings, album: Album | None) -> str:
     page = frame(report, album)
     names = [*aspects_of(report), *([] if album is None else album.gallery.ranges)]
     names = list(dict.fromkeys(names))
+    scores = shown_scores(report)
     values = {
         "report": report,
         "album": album,
@@ -70,7 +71,8 @@ def _filled(report: Report, drawings: Drawings, album: Album | None) -> str:
         "pair_of": pair_of,
         "accuracy": _by_aspect(report.accuracy),
         "distributions": _turned(report.distributions),
-        "axes": score_axes(report),
+        "axes": {name: plots.Axis.over(values) for name, values in scores.items()},
+        "digits": {name: decimals(values) for name, values in scores.items()},
         "board": None if report.leaderboard is None else Board(report.leaderboard),
         "heat": heat,
         "radar": radar,
@@ -148,25 +150,32 @@ def aspects_of(report: Report) -> list[str]:
     return list(dict.fromkeys([*ASPECTS, *found]))
 
 
-def score_axes(report: Report) -> dict[str, plots.Axis]:
-    """For each aspect, and "total", an axis that holds every score of the report."""
-    barely = (
-        ()
-        if report.filtered is None
-        else (*report.filtered.barely_kept, *report.filtered.barely_dropped)
-    )
+def shown_scores(report: Report) -> dict[str, list[float]]:
+    """For each aspect, and "total", scores between which all scores of the report lie."""
     found: dict[str, list[float]] = {}
+    for name, value in (*_of_pictures(report), *_of_checkpoints(report)):
+        found.setdefault(name, []).append(value)
+    ranges = {} if report.gallery is None else report.gallery.ranges
+    for name, ends in ranges.items():
+        found.setdefault(name, []).extend(ends)
+    return found
+
+
+def _of_pictures(report: Report) -> Iterator[tuple[str, float]]:
+    filtered = report.filtered
+    barely = () if filtered is None else (*filtered.barely_kept, *filtered.barely_dropped)
     for picture in (*report.best, *report.worst, *barely):
-        for aspect, value in {**picture.aspects, "total": picture.total}.items():
-            found.setdefault(aspect, []).append(value)
+        yield from {**picture.aspects, "total": picture.total}.items()
+
+
+def _of_checkpoints(report: Report) -> Iterator[tuple[str, float]]:
     for scores in report.distributions.values():
-        for aspect, values in scores.items():
+        for name, values in scores.items():
             known = plots.finite(values)
-            found.setdefault(aspect, []).extend([known.min(), known.max()] if len(known) else [])
-    if report.gallery is not None:
-        for score, ends in report.gallery.ranges.items():
-            found.setdefault(score, []).extend(ends)
-    return {aspect: plots.Axis.over(values) for aspect, values in found.items()}
+            found = [known.min(), known.max()] if len(known) else [math.nan]
+            yield from ((name, float(value)) for value in found)
+    for profile in report.profiles:
+        yield from profile.means.items()
 
 
 def prompt_pieces(prompt: str, explanation: Explanation) -> list[tuple[str, float, bool | None]]:

@@ -42,23 +42,33 @@ class Attempts:
 
 def begin(folder: RunFolder, name: str) -> int:
     """Count an attempt, before its work starts; gives which one it is, from 1."""
-    known = _read(_file(folder, name))
+    known = of(folder, name)
     _write(folder, name, Attempts(known.begun + 1, known.why))
     return known.begun + 1
 
 
 def withdraw(folder: RunFolder, name: str) -> None:
     """Take back an attempt that ended through no fault of the shard."""
-    known = _read(_file(folder, name))
+    known = of(folder, name)
     if known.begun > 1:
         _write(folder, name, Attempts(known.begun - 1, known.why))
     else:
         clear(folder, name)
 
 
+def forgive(folder: RunFolder, name: str, why: str) -> None:
+    """Take back every attempt, but remember that there were some: the shard is tried last."""
+    _write(folder, name, Attempts(0, why))
+
+
+def of(folder: RunFolder, name: str) -> Attempts:
+    """What is known of one shard."""
+    return _read(_file(folder, name))
+
+
 def count(folder: RunFolder, name: str) -> int:
     """How often a shard was begun and not finished."""
-    return _read(_file(folder, name)).begun
+    return of(folder, name).begun
 
 
 def explain(folder: RunFolder, name: str, why: str) -> None:

@@ -1,7 +1,8 @@
 """What a driver and its worker processes tell each other, through the worker's stdin and stdout.
 
 The driver's messages are shards and `Stop`; the worker's are `Ready`, `Progress`, `ShardDone`,
-`ShardFailed` and `Fatal`. Both ends are one program on one machine, so the messages are pickles.
+`ShardFailed`, `Broken` and `Fatal`. Both ends are one program on one machine, so the messages are
+pickles.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ class Progress:
     """So many pictures were scored since the last message."""
 
     pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The worker ends, for what was raised is beyond a shard, such as by a GPU that is lost."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

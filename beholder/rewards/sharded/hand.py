@@ -30,12 +30,14 @@ class Hand:
         in_hand: shards that it was given and has not reported, by name.
         is_ready: whether it has loaded the rewards.
         stalled: whether it was killed because it did nothing.
+        last_words: why it ends, if it said so.
     """
 
     def __init__(self, spec: WorkerSpec, stall_seconds: float, events: Events) -> None:
         self.in_hand: dict[str, Shard] = {}
         self.is_ready = False
         self.stalled = False
+        self.last_words = ""
         self._heard = time.monotonic()
         paths = os.pathsep.join(path or os.curdir for path in sys.path)
         self._process = subprocess.Popen(
@@ -88,7 +90,7 @@ class Hand:
             return "its worker finished no batch for too long and was killed"
         if code < 0:
             return f"its worker was killed ({signal.Signals(-code).name}, signal {-code})"
-        return f"its worker ended (exit code {code})"
+        return f"its worker ended (exit code {code}) {self.last_words}".rstrip()
 
     def was_killed(self) -> bool:
         """Whether a signal ended it, once it is gone."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +18,20 @@ from beholder._run_folder import Run, RunFolder, Shard, is_done
 from beholder.errors import DataError
 from beholder.images import Alpha
 from beholder.rewards.sharded import attempts
-from beholder.rewards.sharded.ledger import Ledger, Standing, footer_of, standing
+from beholder.rewards.sharded.failures import bare
+from beholder.rewards.sharded.ledger import Done, Ledger, Standing, footer_of, standing
 from beholder.storage import Place
 
 _LOG = logging.getLogger(__name__)
 
 ALIKE = 3
 """If so many shards fail alike and none is done, the fault is not the shards'."""
+
+ALIKE_LATER = 10
+"""The same of shards that fail one after another, each for the first time, once some are done."""
+
+MOST_DEATHS = 10
+"""If so many workers died and none ever finished a shard, the fault is not the shards'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +80,15 @@ class ShardDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardFailed:
-    """A shard that could not be scored as a whole, such as an archive that is cut off."""
+    """A shard that could not be scored as a whole, such as an archive that is cut off.
+
+    Attributes:
+        kind: what failures of one cause share, see `failures.kind_of`; "" takes it from `why`.
+    """
 
     shard: str
     why: str
+    kind: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +108,7 @@ class Job:
         before: what was done when this run began.
         scored: shards of this run.
         lost: shards that were given up -> why.
+        deaths: of workers.
         suspects: shards that were begun before and not finished; they are best handed out alone.
     """
 
@@ -116,10 +129,11 @@ class Job:
     scored: int = 0
     lost: dict[str, str] = field(default_factory=dict)
     suspects: set[str] = field(default_factory=set)
+    deaths: int = 0
     _config_hash: str = ""
-    _again: frozenset[str] = frozenset()
     _ledger: Ledger | None = None
-    _alike: dict[str, set[str]] = field(default_factory=dict)
+    _alike: list[str] = field(default_factory=list)
+    _kind: str = ""
 
     @property
     def folder(self) -> RunFolder:
@@ -135,21 +149,28 @@ class Job:
         """
         planned = self.spec.source, self.spec.prompts or None
         plan(planned[0], self.folder, prompts=planned[1], shard_size=self.shard_size)
-        rank, world = share
-        mine = [s for k, s in enumerate(self.folder.plan()) if k % world == rank]
-        self.shards = len(mine)
+        warn_of_settings(self.folder, run)
         self._ledger = Ledger(self.folder)
-        self.before = standing(self.folder, run.config_hash, mine)
         self._config_hash = run.config_hash
-        self._again = self.before.with_errors if self.retry_failed else frozenset()
-        self._count_before()
-        self.on_shard(len(self.before.done) - len(self._again), self.shards)
-        left = [s for s in mine if s.name not in self.before.done or s.name in self._again]
-        return self._worth_trying(left)
+        self.before = standing(
+            self.folder, run.config_hash, share, with_errors_again=self.retry_failed
+        )
+        self.shards = self.before.shards
+        for name, found in self.before.done.items():
+            if name not in self.before.again:
+                self._count(found)
+        self.on_shard(self.done_before, self.shards)
+        return self._worth_trying(self.before.left)
+
+    @property
+    def done_before(self) -> int:
+        """Shards that were done when this run began, but for those that are scored again."""
+        return len(self.before.done) - len(self.before.again)
 
     def found(self, shard: Shard) -> bool:
         """Whether a worker that died had just finished a shard; then it is done."""
-        said = {} if shard.name in self._again else footer_of(self.folder.scores(shard.name))
+        is_anew = shard.name in self.before.again
+        said = {} if is_anew else footer_of(self.folder.scores(shard.name))
         if not is_done(said, shard, self._config_hash):
             return False
         rows, errors = said["rows"], said["errors"]
@@ -157,29 +178,42 @@ class Job:
         return True
 
     def done(self, done: ShardDone) -> None:
-        """A shard's scores are written."""
+        """A shard's scores are written.
+
+        Raises DataError if it is the first of the run and has no prompt, but a reward needs them.
+        """
         self.scored += 1
-        self._count(done.rows, done.errors)
+        self._alike.clear()
+        self._count(Done(done.rows, done.errors))
         attempts.clear(self.folder, done.shard)
         if self._ledger is not None:
             self._ledger.add(done.footer)
-        self.on_shard(len(self.before.done) - len(self._again) + self.scored, self.shards)
-        self._warn_of_prompts(done)
+        self.on_shard(self.done_before + self.scored, self.shards)
+        if self.scored == 1:
+            self._refuse_want_of_prompts(done)
 
-    def failed(self, shard: str, why: str, *, alike: bool = True) -> bool:
+    def failed(self, shard: str, why: str, *, kind: str = "", alike: bool = True) -> bool:
         """A shard was begun and not finished; gives whether it is to be begun again.
 
-        Raises DataError if several shards fail alike and none was ever done: the fault is theirs
-        who run them. A worker that died, whose `alike` is False, may have died of anything.
+        Raises DataError if several shards fail alike one after another: the fault is theirs who run
+        them. A worker that died, whose `alike` is False, may have died of anything.
         """
         if alike:
-            self._refuse_alike(shard, why)
+            self._refuse_alike(shard, why, kind or bare(why))
         if attempts.count(self.folder, shard) < attempts.MOST_ATTEMPTS:
             attempts.explain(self.folder, shard, why)
             self.suspects.add(shard)
             return True
         self.lost[shard] = attempts.give_up(self.folder, shard, why)
+        if shard in self.before.again:  # its scores of before are still there
+            self._count(self.before.done[shard])
         return False
+
+    def died(self, why: str) -> None:
+        """A worker died; DataError if many did and no shard was ever done."""
+        self.deaths += 1
+        if self.deaths >= MOST_DEATHS and not self.scored and not self.before.done:
+            raise DataError(f"{self.deaths} workers died and none finished a shard: {why}")
 
     def close(self) -> None:
         """Leave the folder as a resume or a reader wants it."""
@@ -187,33 +221,43 @@ class Job:
             self._ledger.close()
             attempts.write_failed(self.folder)
 
-    def _refuse_alike(self, shard: str, why: str) -> None:
-        names = self._alike.setdefault(why, set())
-        names.add(shard)
-        if len(names) >= ALIKE and not self.scored and not self.before.done:
-            for name in names:
-                attempts.clear(self.folder, name)
-            raise DataError(f"the first {ALIKE} shards all failed alike: {why}")
+    def _refuse_alike(self, shard: str, why: str, kind: str) -> None:
+        """Only first failures count: bad shards are tried again one after another, at the end."""
+        if kind != self._kind:
+            self._alike.clear()
+        self._kind = kind
+        if shard not in self.suspects:
+            self._alike.append(shard)
+        is_new = not self.scored and not self.before.done
+        if len(self._alike) < (ALIKE if is_new else ALIKE_LATER):
+            return
+        for name in self._alike:
+            attempts.forgive(self.folder, name, why)
+        which = "the first " if is_new else ""
+        raise DataError(f"{which}{len(self._alike)} shards failed alike one after another: {why}")
 
-    def _count(self, rows: int, errors: Mapping[str, Mapping[str, int]]) -> None:
-        self.rows += rows
-        for reward, codes in errors.items():
+    def _count(self, found: Done) -> None:
+        self.rows += found.rows
+        for reward, codes in found.errors.items():
             self.errors.setdefault(reward, Counter()).update(codes)
 
-    def _warn_of_prompts(self, done: ShardDone) -> None:
+    def _refuse_want_of_prompts(self, done: ShardDone) -> None:
         for reward, codes in done.errors.items():
-            if self.scored == 1 and codes.get("no-prompt") == done.rows > 0:
-                _LOG.warning("no row of shard %s has a prompt, which %s needs", done.shard, reward)
+            if codes.get("no-prompt") != done.rows or not done.rows:
+                continue
+            said = f"no row of shard {done.shard} has a prompt, which {reward} needs"
+            if self.before.done:
+                _LOG.warning("%s", said)
+                continue
+            raise DataError(
+                f"{said}; add a prompt column, .txt files beside the pictures or a file of "
+                "prompts, or give the same command again to go on without"
+            )
 
-    def _count_before(self) -> None:
-        for name, found in self.before.done.items():
-            if name not in self._again:
-                self._count(found.rows, found.errors)
-
-    def _worth_trying(self, shards: list[Shard]) -> list[Shard]:
+    def _worth_trying(self, shards: Sequence[Shard]) -> list[Shard]:
         """Those that were not begun too often; who was begun before comes last."""
         known = attempts.known(self.folder)
-        for name in known.keys() & self.before.done.keys() - self._again:
+        for name in known.keys() & self.before.done.keys() - self.before.again:
             attempts.clear(self.folder, name)  # its driver died before it heard of the end
         names = {s.name for s in shards} & known.keys()
         for name in sorted(names):
@@ -226,3 +270,18 @@ class Job:
         return sorted(
             (s for s in shards if s.name not in self.lost), key=lambda s: s.name in self.suspects
         )
+
+
+def warn_of_settings(folder: RunFolder, run: Run) -> None:
+    """Say that a run goes on with other settings than it was begun with."""
+    before = folder.run().settings
+    for name, now in run.settings.items():
+        was = before.get(name, now)
+        if was != now:
+            _LOG.warning(
+                "%s was %r when %s was begun and is %r now: scores may differ in their last bits",
+                name,
+                was,
+                folder.place,
+                now,
+            )

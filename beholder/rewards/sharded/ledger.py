@@ -1,36 +1,44 @@
 """Which shards are done: quick for a hundred thousand, right when the notes about them are lost.
 
 A shard is done if its file is there and its footer says so. Opening every file of a long run takes
-minutes, so whoever finished or opened one notes its footer in `_run/ledger.jsonl` with the file's
-size and time. A note is believed while both still agree; files without a note are opened.
+minutes, so whoever finished or opened one notes its footer with the file's stamp in a file of its
+own under `_run/ledger`. A note is believed while both agree; files without a note are opened.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from beholder._run_folder import Run, RunFolder, Shard, footer_among, is_done
+from beholder._run_folder import RUN, RunFolder, Shard, footer_among, is_done
 from beholder.errors import DataError
-from beholder.storage import Place
+from beholder.storage import Place, Stamp, stamp_of_file, stamp_of_info
 
 SUFFIX = ".parquet"
+_LOG = logging.getLogger(__name__)
 _THREADS = 16
+_BUNCH = 100  # notes of one file on an address
+_BUNCH_SECONDS = 60.0
+
+Files = Mapping[str, Stamp]
+"""The score files that are there, by the names of their shards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A file as it was when its footer was read.
 
     Attributes:
-        mark: of a local file its time in nanoseconds; elsewhere what `Place.stamp` says.
+        size, mark: see `storage.Stamp`.
         footer: what the file says of itself.
     """
 
@@ -39,8 +47,7 @@ class Note:
     footer: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """What is kept of a finished shard."""
 
     rows: int
@@ -49,78 +56,143 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a run is.
+    """How far a run, or a rank's part of it, is.
 
     Attributes:
+        shards: how many the plan has for it.
         done: finished shards by name.
+        left: those that are not, in order; those to be scored again among them.
+        again: finished shards that are to be scored again.
     """
 
+    shards: int = 0
     done: Mapping[str, Done] = field(default_factory=dict)
-
-    @property
-    def with_errors(self) -> frozenset[str]:
-        """Finished shards with rows that could not be scored."""
-        return frozenset(n for n, d in self.done.items() if any(c for c in d.errors.values()))
+    left: Sequence[Shard] = ()
+    again: frozenset[str] = frozenset()
 
 
 class Ledger:
-    """Notes of finished shards, added as they come."""
+    """Notes of finished shards, added as they come, in a file that nobody else writes.
+
+    On a disk a note is there at once; at an address some together, so that a driver that is killed
+    loses few. A note that cannot be written is left out: it only saves time.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._place = folder.ledger_file()
+        self._name = uuid.uuid4().hex[:12]
         self._waiting: list[str] = []
+        self._bunches = 0
+        self._written = time.monotonic()
 
     def add(self, footer: Mapping[str, Any]) -> None:
-        """Note a file that was just written or opened."""
-        place = self._folder.scores(footer["shard"])
-        self._put(_line(Note(*_stamp(place), footer)))
+        """Note a file that was just written."""
+        try:
+            stamp = self._folder.scores(footer["shard"]).stamp()
+        except DataError:  # it has gone again: then it is not done
+            return
+        self.note_all([Note(stamp.size, stamp.mark, footer)])
 
     def note_all(self, notes: Iterable[Note]) -> None:
         """Note files that were opened."""
-        lines = "".join(map(_line, notes))
-        if lines:
-            self._put(lines)
+        self._waiting += map(_line, notes)
+        is_remote = self._folder.place.is_remote
+        is_old = time.monotonic() - self._written > _BUNCH_SECONDS
+        if not is_remote or is_old or len(self._waiting) >= _BUNCH:
             self.close()
-
-    def _put(self, lines: str) -> None:
-        """On a disk a note is there at once; elsewhere when this is closed."""
-        if self._place.is_remote:
-            self._waiting.append(lines)
-        else:
-            _append(Path(self._place.path), lines)
 
     def close(self) -> None:
         """Write what waits."""
-        if self._waiting:
-            before = self._place.read() if self._place.exists() else b""
-            self._place.write(before + "".join(self._waiting).encode())
-            self._waiting.clear()
+        if not self._waiting:
+            return
+        try:
+            self._write("".join(self._waiting))
+        except (DataError, OSError) as error:
+            _LOG.warning("no note of %d finished shards: %s", len(self._waiting), error)
+        self._waiting.clear()
+        self._written = time.monotonic()
+
+    def _write(self, lines: str) -> None:
+        parts = _parts(self._folder)
+        if not parts.is_remote:
+            _append(Path((parts / f"{self._name}.jsonl").path), lines)
+            return
+        (parts / f"{self._name}-{self._bunches:06d}.jsonl").write(lines.encode())
+        self._bunches += 1
 
 
-def pending(folder: RunFolder, run: Run) -> list[Shard]:
-    """The shards that are not done, in order."""
-    shards = list(folder.plan())
-    done = standing(folder, run.config_hash, shards).done
-    return [shard for shard in shards if shard.name not in done]
+def standing(
+    folder: RunFolder,
+    config_hash: str,
+    share: tuple[int, int] = (0, 1),
+    *,
+    with_errors_again: bool = False,
+) -> Standing:
+    """How far a run is by this configuration; notes what it had to open.
 
-
-def standing(folder: RunFolder, config_hash: str, shards: Sequence[Shard]) -> Standing:
-    """Which of the shards are done by this configuration; notes what it had to open."""
+    Args:
+        folder: of the run, planned.
+        config_hash: of the configuration.
+        share: (rank, world): shard k of the plan counts if k modulo world is the rank.
+        with_errors_again: shards with rows that have errors are left, too.
+    """
     with _without_collection():
-        files = dict(_files(folder))
-        notes = _notes(folder) if files else {}
-        wanted = {s.name: s for s in shards if s.name in files}
-        known = {n: notes[n] for n in wanted if n in notes and _agrees(notes[n], files[n])}
-        opened = _opened(folder, {n: files[n] for n in wanted if n not in known})
-        Ledger(folder).note_all(opened.values())
-        return Standing(
-            {
-                name: Done(note.footer["rows"], note.footer["errors"])
-                for name, note in (known | opened).items()
-                if is_done(note.footer, wanted[name], config_hash)
-            }
-        )
+        return _Look(folder, config_hash, with_errors_again).at(_planned(folder, share))
+
+
+class _Look:
+    """Holds the shards of a plan to the files and notes that are there."""
+
+    def __init__(self, folder: RunFolder, config_hash: str, with_errors_again: bool) -> None:
+        self._folder, self._hash, self._with_errors = folder, config_hash, with_errors_again
+        self._files = dict(_files(folder))
+        self._notes = _notes(folder, self._files) if self._files else {}
+
+    def at(self, plan: Sequence[Shard]) -> Standing:
+        """What is done of a plan, and what is left."""
+        self._open_others(plan)
+        done: dict[str, Done] = {}
+        left, again = [], set()
+        for shard in plan:
+            said = self._notes.get(shard.name)
+            if said is None or not is_done(said, shard, self._hash):
+                left.append(shard)
+                continue
+            done[shard.name] = Done(said["rows"], said["errors"])
+            if self._with_errors and any(map(_any, said["errors"].values())):
+                left.append(shard)
+                again.add(shard.name)
+        return Standing(len(plan), done, left, frozenset(again))
+
+    def _open_others(self, plan: Sequence[Shard]) -> None:
+        unknown = [s.name for s in plan if s.name in self._files and s.name not in self._notes]
+        footers = _footers([self._folder.scores(name) for name in unknown])
+        opened = [(name, said) for name, said in zip(unknown, footers, strict=True) if said]
+        self._notes.update(opened)
+        book = Ledger(self._folder)
+        book.note_all(Note(self._files[n].size, self._files[n].mark, said) for n, said in opened)
+        book.close()
+
+
+def _any(codes: Mapping[str, int]) -> bool:
+    return any(codes.values())
+
+
+def _planned(folder: RunFolder, share: tuple[int, int]) -> list[Shard]:
+    """The shards of a share; DataError if the plan is absent or damaged."""
+    rank, world = share
+    with folder.plan_file().open() as file:
+        lines = [line for k, line in enumerate(file) if k % world == rank]
+    try:
+        return [Shard(**said) for said in _objects(lines)]
+    except (ValueError, TypeError):
+        return [s for k, s in enumerate(folder.plan()) if k % world == rank]  # raises, says where
+
+
+def _objects(lines: Sequence[bytes]) -> list[Any]:
+    """What many lines of JSON say, several times as fast as one by one; ValueError if one fails."""
+    found: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
+    return found
 
 
 @contextmanager
@@ -149,12 +221,6 @@ def footer_of(place: Place) -> dict[str, Any]:
         return {}
 
 
-def _opened(folder: RunFolder, files: Mapping[str, tuple[int, str]]) -> dict[str, Note]:
-    footers = _footers([folder.scores(name) for name in files])
-    found = zip(files.items(), footers, strict=True)
-    return {name: Note(*stamp, said) for (name, stamp), said in found if said}
-
-
 def _footers(places: Sequence[Place]) -> Iterator[dict[str, Any]]:
     """Parsing holds the interpreter, so that threads help only where files are far away."""
     if places and places[0].is_remote:
@@ -164,62 +230,70 @@ def _footers(places: Sequence[Place]) -> Iterator[dict[str, Any]]:
         yield from map(footer_of, places)
 
 
-def _files(folder: RunFolder) -> Iterator[tuple[str, tuple[int, str]]]:
-    """Names of the score files, with size and mark."""
+def _files(folder: RunFolder) -> Iterator[tuple[str, Stamp]]:
+    """Names of the score files, with their stamps."""
     place = folder.place
     if place.is_remote:
         listed = place.system.ls(place.path, detail=True) if place.exists() else []
         for info in listed:
             name = str(info["name"]).rpartition("/")[2]
             if name.endswith(SUFFIX):
-                yield name.removesuffix(SUFFIX), (int(info.get("size") or 0), _mark(info))
+                yield name.removesuffix(SUFFIX), stamp_of_info(info)
         return
     if not Path(place.path).is_dir():
         return
     with os.scandir(place.path) as entries:
         for entry in entries:
             if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
-                stat = entry.stat()
-                yield entry.name.removesuffix(SUFFIX), (stat.st_size, str(stat.st_mtime_ns))
+                yield entry.name.removesuffix(SUFFIX), stamp_of_file(entry.stat())
 
 
-def _stamp(place: Place) -> tuple[int, str]:
-    if not place.is_remote:
-        stat = Path(place.path).stat()
-        return stat.st_size, str(stat.st_mtime_ns)
-    info = place.system.info(place.path)
-    return int(info.get("size") or 0), _mark(info)
-
-
-def _mark(info: Mapping[str, Any]) -> str:
-    marks = (info.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified"))
-    return next((str(mark) for mark in marks if mark), "")
-
-
-def _agrees(note: Note, stamp: tuple[int, str]) -> bool:
-    return bool(note.mark) and (note.size, note.mark) == stamp
-
-
-def _notes(folder: RunFolder) -> dict[str, Note]:
-    """The last note of each shard; a line that was cut off by a kill is none."""
-    place = folder.ledger_file()
-    if not place.exists():
-        return {}
-    notes: dict[str, Note] = {}
-    with place.open() as file:
-        for note in _readable(file):
-            notes[str(note.footer.get("shard"))] = note
+def _notes(folder: RunFolder, files: Files) -> dict[str, Mapping[str, Any]]:
+    """The footers of files that are as they were noted."""
+    notes: dict[str, Mapping[str, Any]] = {}
+    for contents in _contents(folder):
+        for size, mark, said in _readable(contents):
+            name = said["shard"]
+            stamp = files.get(name)
+            if stamp is not None and mark and stamp.size == size and stamp.mark == mark:
+                notes[name] = said
     return notes
 
 
-def _readable(lines: Iterable[bytes]) -> Iterator[Note]:
-    for line in lines:
-        try:
-            size, mark, footer = json.loads(line)
-        except (ValueError, TypeError):  # no JSON, no UTF-8, no list of three
-            continue
-        if isinstance(footer, dict) and {"shard", "rows", "errors"} <= footer.keys():
-            yield Note(size, mark, footer)
+def _contents(folder: RunFolder) -> Iterator[bytes]:
+    parts = _parts(folder)
+    places = [parts / name for name in sorted(parts.names())]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(Place.read, places)
+
+
+def _parts(folder: RunFolder) -> Place:
+    return folder.place / RUN / "ledger"
+
+
+def _readable(contents: bytes) -> Iterator[Note]:
+    """The notes of a file; a line that was cut off by a kill is none."""
+    lines = [line for line in contents.splitlines() if line]
+    try:
+        found = _objects(lines)
+    except ValueError:
+        found = [note for line in lines for note in _object(line)]
+    for note in found:
+        if _is_note(note):
+            yield Note(*note)
+
+
+def _is_note(said: object) -> bool:
+    if not isinstance(said, list) or len(said) != len(Note._fields):
+        return False
+    return isinstance(said[2], dict) and said[2].keys() >= {"shard", "rows", "errors"}
+
+
+def _object(line: bytes) -> list[Any]:
+    try:
+        return _objects([line])
+    except ValueError:  # no JSON, no UTF-8
+        return []
 
 
 def _line(note: Note) -> str:
@@ -227,11 +301,7 @@ def _line(note: Note) -> str:
 
 
 def _append(path: Path, lines: str) -> None:
-    """Add lines by one write, after the end of a line that was cut off."""
+    """Add lines by one write, to a file that has no other writer."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                lines = "\n" + lines
+    with path.open("ab") as file:
         file.write(lines.encode())

@@ -9,28 +9,26 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from beholder._lock import only_writer
-from beholder._run_folder import RUN, Shard
+from beholder._run_folder import Shard
 from beholder.errors import DataError
 from beholder.rewards.sharded import attempts
-from beholder.rewards.sharded.channel import Fatal, Progress, Ready
+from beholder.rewards.sharded.channel import Broken, Fatal, Progress, Ready
+from beholder.rewards.sharded.claim import only_driver
 from beholder.rewards.sharded.hand import Events, Hand
 from beholder.rewards.sharded.job import Job, ShardDone, ShardFailed, WorkerSpec
-
-MOST_DEATHS = 10
-"""If so many workers died and none ever finished a shard, the fault is not the shards'."""
 
 MOST_UNBORN = 3
 """If so many workers are killed one after another while they load, none will ever stand."""
 
 _TICK = 1.0
+_PAUSE = 10.0  # seconds in which the driver itself heard nobody
 _FAREWELL = 30.0
 
 
@@ -42,13 +40,7 @@ def run(job: Job) -> None:
         DataError: if the source cannot be planned, another process writes the folder, or every
             shard fails alike.
     """
-    place = job.folder.place
-    if place.is_remote:
-        _Driver(job).run()
-        return
-    lock = Path(place.path) / RUN / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with only_writer(lock):
+    with only_driver(job.folder):
         _Driver(job).run()
 
 
@@ -74,7 +66,7 @@ class _Driver:
         self._hands: dict[int, Hand] = {}
         self._queue: deque[Shard] = deque()
         self._planned = False
-        self._deaths = 0
+        self._looked = time.monotonic()
         self._unborn = 0  # that died one after another while they loaded
 
     def run(self) -> None:
@@ -88,17 +80,33 @@ class _Driver:
             self._end()
 
     def _serve(self) -> None:
-        try:
-            hand, message = self._events.get(timeout=_TICK)
-        except queue.Empty:
-            pass
-        else:
+        self._hear()
+        self._judge()
+        self._hand_out()
+
+    def _hear(self) -> None:
+        """Heed every message that is there, after waiting for one."""
+        wait: float | None = _TICK
+        while True:
+            try:
+                hand, message = (
+                    self._events.get(timeout=wait) if wait else self._events.get_nowait()
+                )
+            except queue.Empty:
+                return
             self._heed(hand, message)
+            wait = None
+
+    def _judge(self) -> None:
+        """Kill who does nothing; of a time when the driver itself was away nobody is accused."""
+        was_away = time.monotonic() - self._looked > _PAUSE
+        self._looked = time.monotonic()
         for hand in self._hands.values():
-            if hand.silent_for() > self._job.stall_seconds:
+            if was_away:
+                hand.heard()
+            elif hand.silent_for() > self._job.stall_seconds:
                 hand.stalled = True
                 hand.kill()
-        self._hand_out()
 
     def _heed(self, hand: Hand, message: object | None) -> None:
         hand.heard()
@@ -110,7 +118,10 @@ class _Driver:
             hand.in_hand.pop(message.shard)
             self._job.done(message)
         elif isinstance(message, ShardFailed):
-            self._again(hand.in_hand.pop(message.shard), message.why)
+            shard = hand.in_hand.pop(message.shard)
+            self._again(shard, self._job.failed(shard.name, message.why, kind=message.kind))
+        elif isinstance(message, Broken):
+            hand.last_words = message.why
         elif isinstance(message, Fatal):
             raise message.kind(message.text)
         elif message is None:
@@ -136,17 +147,15 @@ class _Driver:
                 raise DataError(f"a worker could not load the rewards: {why}")
             self._start(number)
             return
-        self._deaths += 1
-        if self._deaths >= MOST_DEATHS and not self._job.scored and not self._job.before.done:
-            raise DataError(f"{self._deaths} workers died and none finished a shard: {why}")
+        self._job.died(why)
         for shard in hand.in_hand.values():
             if not self._job.found(shard):
-                self._again(shard, why, alike=False)
+                self._again(shard, self._job.failed(shard.name, why, alike=False))
         if self._queue:
             self._start(number)
 
-    def _again(self, shard: Shard, why: str, *, alike: bool = True) -> None:
-        if self._job.failed(shard.name, why, alike=alike):
+    def _again(self, shard: Shard, is_due: bool) -> None:
+        if is_due:
             self._queue.append(shard)
 
     def _hand_out(self) -> None:

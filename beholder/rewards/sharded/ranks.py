@@ -19,10 +19,14 @@ from types import FrameType
 import torch
 
 from beholder._run_folder import Shard
-from beholder.errors import ConfigError
+from beholder.errors import BeholderError, ConfigError
 from beholder.rewards.sharded import attempts
+from beholder.rewards.sharded.failures import told
 from beholder.rewards.sharded.job import Job, ShardDone, ShardFailed
 from beholder.rewards.sharded.worker import Worker
+
+_NO_FAULT = (SystemExit, KeyboardInterrupt, BeholderError, OSError)
+"""What ends a rank through no fault of the shards in hand, such as an order or a full disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,13 @@ def run(job: Job) -> None:
             while part.left:
                 for done in worker.score_each(part.taken(), job.progress):
                     part.report(done)
-        finally:
+        except _NO_FAULT:
             attempts.withdraw_all(job.folder, part.in_hand)
+            raise
+        except Exception as error:
+            for name in part.in_hand:
+                attempts.explain(job.folder, name, f"its rank broke: {told(error)}")
+            raise
 
 
 def rank_of(environment: Mapping[str, str]) -> Rank:
@@ -66,7 +75,13 @@ def rank_of(environment: Mapping[str, str]) -> Rank:
         return int(text)
 
     if "RANK" in environment and "WORLD_SIZE" in environment:
-        return Rank(number("RANK", 0), number("WORLD_SIZE", 1), number("LOCAL_RANK", 0))
+        found = Rank(number("RANK", 0), number("WORLD_SIZE", 1), number("LOCAL_RANK", 0))
+        if found.rank >= found.world:
+            raise ConfigError(
+                f"RANK is {found.rank}, but WORLD_SIZE {found.world}; expected 0 to "
+                f"{found.world - 1}"
+            )
+        return found
     if not {"SLURM_ARRAY_TASK_ID", "SLURM_PROCID"} & environment.keys():
         raise ConfigError(
             "--engine ranks is for processes that torchrun or SLURM starts; they set RANK and "
@@ -110,7 +125,7 @@ class _Part:
         shard = self.in_hand.pop(done.shard)
         if isinstance(done, ShardDone):
             self.job.done(done)
-        elif self.job.failed(done.shard, done.why):
+        elif self.job.failed(done.shard, done.why, kind=done.kind):
             self.left.append(shard)
 
 

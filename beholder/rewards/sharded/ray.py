@@ -14,18 +14,16 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from beholder._lock import only_writer
-from beholder._run_folder import RUN, Run, RunFolder, Shard
+from beholder._run_folder import Run, Shard
 from beholder.errors import ConfigError, DataError, MissingDependencyError
 from beholder.rewards.sharded import attempts
 from beholder.rewards.sharded.channel import Fatal
+from beholder.rewards.sharded.claim import only_driver
 from beholder.rewards.sharded.job import Job, ShardDone, ShardFailed, WorkerSpec
-from beholder.rewards.sharded.processes import MOST_DEATHS
 from beholder.rewards.sharded.ray_actor import Actor, Answer, Died, Work, claimed
 
 _log = logging.getLogger(__name__)
@@ -60,7 +58,7 @@ def run(job: Job) -> None:
     handing = _Handing(job, spec, needs)
     try:
         with (
-            _only_driver(job.folder),
+            only_driver(job.folder),
             redirect_stdout(sys.stderr),  # where Ray prints that a process died
             cluster(job.address, needs),
         ):
@@ -126,7 +124,6 @@ class _Handing:
     spec: WorkerSpec
     needs: Needs
     out: dict[str, int] = field(default_factory=dict)
-    deaths: int = 0
 
     def pass_through(self, shards: Sequence[Shard]) -> list[Shard]:
         """Hand out every shard once; gives those that are to be handed out again."""
@@ -156,12 +153,10 @@ class _Handing:
             self.job.progress(answer.rows)
             return False
         if isinstance(answer, ShardFailed):
-            return self.job.failed(answer.shard, answer.why)
+            return self.job.failed(answer.shard, answer.why, kind=answer.kind)
         if self.job.found(shard):
             return False
-        self.deaths += 1
-        if self.deaths >= MOST_DEATHS and not self.job.scored:
-            raise DataError(f"{self.deaths} workers died and none finished a shard: {answer.why}")
+        self.job.died(answer.why)
         return self.job.failed(answer.shard, answer.why, alike=False)
 
     def take_back(self) -> None:
@@ -174,7 +169,7 @@ class _Handing:
         known = attempts.known(self.job.folder)
         tries = {s.name: known[s.name].begun if s.name in known else 0 for s in shards}
         self.out = tries.copy()
-        return [Work(s, tries[s.name], s.name in self.job.before.done) for s in shards]
+        return [Work(s, tries[s.name], s.name in self.job.before.again) for s in shards]
 
 
 def grouped(works: Sequence[Work], alone: set[str], actors: int) -> list[list[Work]]:
@@ -271,17 +266,6 @@ def _wait(asked: Any, needs: Needs) -> None:
         _log.warning(
             "waiting for a machine with %d CPUs%s; the cluster has %s", needs.cpus, gpus, has
         )
-
-
-@contextmanager
-def _only_driver(folder: RunFolder) -> Iterator[None]:
-    if folder.place.is_remote:
-        yield
-        return
-    lock = Path(folder.place.path) / RUN / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with only_writer(lock):
-        yield
 
 
 @contextmanager

@@ -88,7 +88,9 @@ class Actor:
                 for work in works:
                     answer = known[work.shard.name] or next(scored)
                     self._watch.in_hand.discard(work.shard.name)
+                    self._watch.rest()
                     yield answer
+                    self._watch.saw(0)
             except (BeholderError, OSError) as error:
                 attempts.withdraw_all(self._folder, self._watch.in_hand)
                 self._watch.in_hand.clear()
@@ -104,7 +106,7 @@ class Actor:
         """What an actor before this one left of a shard; None if it is to be scored."""
         name = work.shard.name
         if attempts.count(self._folder, name) > work.tries:
-            return Died(name, attempts.known(self._folder)[name].why)
+            return Died(name, attempts.of(self._folder, name).why)
         said = {} if work.anew else footer_of(self._folder.scores(name))
         if not is_done(said, work.shard, run.config_hash):
             return None
@@ -146,6 +148,10 @@ class Watch:
         """A batch is done."""
         self._last = time.monotonic()
 
+    def rest(self) -> None:
+        """What comes now is not the worker's to do, such as until Ray takes an answer."""
+        self._last = None
+
     def __enter__(self) -> None:
         self.saw(0)
 
@@ -155,7 +161,7 @@ class Watch:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._last = None
+        self.rest()
         if isinstance(error, Exception):
             traceback.print_exception(error)
             self._die(f"its worker broke: {type(error).__name__}: {error}")

@@ -81,7 +81,7 @@ class ShardedSummary:
     Attributes:
         rows: in all finished shards.
         shards: in the plan.
-        done_before: shards that were done when the call began.
+        done_before: shards that were done when the call began, but for those scored again.
         scored: shards that it scored.
         failed: shards that were given up -> why.
         errors: reward -> error code -> rows, in all finished shards.
@@ -151,7 +151,7 @@ def run_sharded(
     return ShardedSummary(
         rows=job.rows,
         shards=job.shards,
-        done_before=len(job.before.done),
+        done_before=job.done_before,
         scored=job.scored,
         failed=dict(sorted(job.lost.items())),
         errors={name: dict(sorted(codes.items())) for name, codes in sorted(job.errors.items())},

@@ -39,7 +39,9 @@ def shard_table(
 
     names = dict.fromkeys([*INPUT_COLUMNS, *(name for row in inputs for name in row)])
     _refuse_clashes(names, scores)
-    columns = {name: _input_column(name, [row.get(name) for row in inputs]) for name in names}
+    columns = {
+        storable(name): _input_column(name, [row.get(name) for row in inputs]) for name in names
+    }
     for parts in scores.values():
         columns |= {name: _score_column(name, values) for name, values in parts.items()}
     return pa.table(columns).replace_schema_metadata({FOOTER: footer})

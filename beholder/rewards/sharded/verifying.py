@@ -1,30 +1,28 @@
 """Proof that a sharded run lost and repeated nothing: every file is read and held to its source.
 
 A shard is in order if its file is there and whole, its footer names this configuration and the
-source as planned, and it has one row for each input of the source, with distinct keys. Over the
-whole run keys are compared by a hash of eight bytes each, and the few that agree by themselves.
+source as planned, and it has one row for each input of the source, with distinct keys. To count the
+inputs of a remote archive is to fetch it, so that remote sources are only asked for size and mark,
+unless their counting is wanted. Memory stays flat: hashes of all keys are sorted on the disk.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
+from beholder._ahead import ahead
+from beholder._plan.planning import changed
 from beholder._plan.reading import shard_rows
+from beholder._plan.repeats import Keys, hash_of
 from beholder._run_folder import Run, RunFolder, Shard, is_done, read_footer
 from beholder.errors import DataError
 from beholder.rewards.sharded import attempts
 from beholder.rewards.sharded.ledger import SUFFIX
-from beholder.storage import Place
+from beholder.storage import Place, Stamp, is_remote
 from beholder.tables import error_code
 
 if TYPE_CHECKING:
@@ -32,9 +30,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-Hashes = npt.NDArray[np.uint64]
-
 _THREADS = 4
+_AHEAD = 8  # shards whose keys wait to be counted
 _SHOWN = 10
 
 
@@ -51,6 +48,7 @@ class Verified:
         faults: shards whose file is not as it should be -> why.
         repeated: keys that occur in several shards, the first ten.
         strange: files that no shard of the plan has, which readers would take for scores.
+        changed: how the source differs from the plan, "" if it does not.
     """
 
     shards: int
@@ -61,31 +59,35 @@ class Verified:
     faults: Mapping[str, str]
     repeated: Sequence[str]
     strange: Sequence[str]
+    changed: str = ""
 
     @property
     def is_sound(self) -> bool:
         """Whether every input has exactly one row."""
-        return not (self.missing or self.faults or self.repeated or self.strange)
+        lacks = self.missing or self.faults or self.repeated or self.strange
+        return not (lacks or self.changed)
 
     def as_dict(self) -> dict[str, object]:
         """The same as plain JSON-ready values."""
         lists = {n: list(getattr(self, n)) for n in ("missing", "repeated", "strange")}
         errors = {reward: dict(codes) for reward, codes in self.errors.items()}
         found = {"failed": dict(self.failed), "faults": dict(self.faults), "errors": errors}
-        return {"sound": self.is_sound, "shards": self.shards, "rows": self.rows, **lists, **found}
+        counts = {"shards": self.shards, "rows": self.rows, "changed": self.changed}
+        return {"sound": self.is_sound, **counts, **lists, **found}
 
 
 def verify(
     folder: str | os.PathLike[str],
     *,
-    count_sources: bool = True,
+    count_sources: bool | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Verified:
     """Hold every shard's file to the plan and to its source.
 
     Args:
         folder: of a sharded run.
-        count_sources: count the inputs of each source again; False believes the footers.
+        count_sources: count the inputs of each source again; False believes the footers if size and
+            mark of the source are as planned; None counts what is on a disk of this machine.
         progress: called with the number of shards that were looked at since the last call.
 
     Raises:
@@ -94,87 +96,115 @@ def verify(
     run_folder = RunFolder(Place(folder))
     if not run_folder.is_run():
         raise DataError(f"{run_folder.place} holds no sharded run; score --engine writes one")
-    shards = list(run_folder.plan())
-    checked = _Checked(run_folder, run_folder.run())
-    look = partial(checked.look_at, count_sources=count_sources)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for found in pool.map(look, shards):
-            checked.add(found)
-            (progress or (lambda n: None))(1)
-    return checked.result([shard.name for shard in shards])
+    tell = progress or (lambda n: None)
+    with Keys() as keys:
+        checked = _Checked(run_folder, run_folder.run(), count_sources, keys)
+        looks = ahead(
+            checked.look_at,
+            run_folder.plan(),
+            most=_AHEAD,
+            size=lambda look: 100 * len(look.keys),
+            threads=_THREADS,
+        )
+        for shard, look in looks:
+            checked.add(shard, look)
+            tell(1)
+        return checked.result()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
     """What a look at one shard's file found."""
 
-    shard: str
     is_missing: bool = False
     fault: str = ""
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    hashes: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
+    keys: Sequence[str] = ()
 
 
 @dataclass(slots=True)
 class _Checked:
     folder: RunFolder
     run: Run
+    count_sources: bool | None
+    keys: Keys
+    shards: int = 0
+    rows: int = 0
     errors: dict[str, Counter[str]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
-    hashes: dict[str, Hashes] = field(default_factory=dict)
+    strange: set[str] = field(default_factory=set)
 
-    def look_at(self, shard: Shard, *, count_sources: bool) -> _Look:
+    def __post_init__(self) -> None:
+        files = (n for n in self.folder.place.names() if n.endswith(SUFFIX))
+        self.strange = {n.removesuffix(SUFFIX) for n in files if not n.startswith(".")}
+
+    def look_at(self, shard: Shard) -> _Look:
         """Check one shard; several threads may."""
         place = self.folder.scores(shard.name)
         if not place.exists():
-            return _Look(shard=shard.name, is_missing=True)
+            return _Look(is_missing=True)
         try:
             table = _read(place, self.run)
-            _check(table, shard, self.run, len(shard_rows(shard)) if count_sources else None)
+            _check(table, shard, self.run)
+            _check_source(shard, len(table), self._is_counted(shard))
         except DataError as error:
-            return _Look(shard=shard.name, fault=str(error))
-        errors = read_footer(table.schema)["errors"]
-        return _Look(shard=shard.name, errors=errors, hashes=_hashes(table))
+            return _Look(fault=str(error))
+        said = read_footer(table.schema)
+        return _Look(errors=said["errors"], keys=table["key"].to_pylist())
 
-    def add(self, look: _Look) -> None:
+    def _is_counted(self, shard: Shard) -> bool:
+        if self.count_sources is None:
+            return not is_remote(shard.source)
+        return self.count_sources
+
+    def add(self, shard: Shard, look: _Look) -> None:
         """Count what was found of a shard."""
+        self.shards += 1
+        self.strange.discard(shard.name)
         if look.is_missing:
-            self.missing.append(look.shard)
+            self.missing.append(shard.name)
         elif look.fault:
-            self.faults[look.shard] = look.fault
-        else:
-            self.hashes[look.shard] = look.hashes
+            self.faults[shard.name] = look.fault
+        self.rows += len(look.keys)
+        for key in look.keys:
+            self.keys.add(key)
         for reward, codes in look.errors.items():
             self.errors.setdefault(reward, Counter()).update(codes)
 
-    def result(self, names: Sequence[str]) -> Verified:
+    def result(self) -> Verified:
         """What was found; the shards were looked at in the order of the plan."""
-        planned = set(names)
-        files = (n.removesuffix(SUFFIX) for n in self.folder.place.names() if n.endswith(SUFFIX))
         return Verified(
-            shards=len(names),
-            rows=sum(map(len, self.hashes.values())),
+            shards=self.shards,
+            rows=self.rows,
             errors={n: dict(sorted(codes.items())) for n, codes in sorted(self.errors.items())},
             missing=self.missing,
             failed=attempts.lost(self.folder),
             faults=self.faults,
             repeated=self._repeated(),
-            strange=sorted(n for n in files if n not in planned and not n.startswith(".")),
+            strange=sorted(self.strange),
+            changed=_changed(self.folder, self.run, counted=self.count_sources is not False),
         )
 
     def _repeated(self) -> list[str]:
-        """Keys of several shards; hashes that agree by chance are told apart by the keys."""
-        alike = _twice(list(self.hashes.values()))
-        if not len(alike):
-            return []
-        seen: Counter[str] = Counter()
-        for name, hashes in self.hashes.items():
-            at = np.flatnonzero(np.isin(hashes, alike))
-            if len(at):
-                keys = _read(self.folder.scores(name), self.run, ["key"])["key"]
-                seen.update(keys.take(at).to_pylist())
-        return sorted(key for key, count in seen.items() if count > 1)[:_SHOWN]
+        """Keys of several shards, the first ten."""
+        alike = self.keys.repeated()
+        found: set[str] = set()
+        for shard in self.folder.plan() if alike else ():
+            if len(found) >= _SHOWN:
+                break
+            if shard.name not in self.faults and self.folder.scores(shard.name).exists():
+                keys = _read(self.folder.scores(shard.name), self.run, ["key"])["key"].to_pylist()
+                found |= {key for key in keys if hash_of(key) in alike}
+        return sorted(found)[:_SHOWN]
+
+
+def _changed(folder: RunFolder, run: Run, *, counted: bool) -> str:
+    """How the source differs from the plan; its pictures are listed where its rows are counted."""
+    try:
+        return changed(run.source, folder, pictures=counted and not is_remote(run.source))
+    except DataError as error:
+        return str(error)
 
 
 def _read(place: Place, run: Run, columns: Sequence[str] | None = None) -> pa.Table:
@@ -190,8 +220,8 @@ def _read(place: Place, run: Run, columns: Sequence[str] | None = None) -> pa.Ta
         raise DataError(f"{place} is damaged or no parquet file: {error}") from error
 
 
-def _check(table: pa.Table, shard: Shard, run: Run, inputs: int | None) -> None:
-    """Raise DataError if a shard's rows are not what its footer, its source and the plan say."""
+def _check(table: pa.Table, shard: Shard, run: Run) -> None:
+    """Raise DataError if a shard's rows are not what its footer and the plan say."""
     try:
         said = read_footer(table.schema)
     except json.JSONDecodeError as error:
@@ -200,13 +230,23 @@ def _check(table: pa.Table, shard: Shard, run: Run, inputs: int | None) -> None:
         raise DataError("its footer is of another input or configuration; score again")
     if said["rows"] != len(table):
         raise DataError(f"it has {len(table)} rows, but its footer says {said['rows']}")
-    if inputs is not None and inputs != len(table):
-        raise DataError(f"it has {len(table)} rows, but {shard.source} has {inputs} inputs")
+    if shard.rows not in (None, len(table)):
+        raise DataError(f"it has {len(table)} rows, but was planned with {shard.rows}")
     twice = [key for key, n in Counter(table["key"].to_pylist()).items() if n > 1]
     if twice:
         raise DataError(f"it has key {twice[0]!r} twice")
     for reward in run.rewards:
         _check_scores(table, reward, said["errors"].get(reward, {}))
+
+
+def _check_source(shard: Shard, rows: int, is_counted: bool) -> None:
+    """Raise DataError if a shard's source is another now, or has not so many inputs."""
+    if is_counted:
+        inputs = len(shard_rows(shard))
+        if inputs != rows:
+            raise DataError(f"it has {rows} rows, but {shard.source} has {inputs} inputs")
+    elif shard.kind != "list" and Place(shard.source).stamp() != Stamp(shard.size, shard.mark):
+        raise DataError(f"{shard.source} has changed since it was planned")
 
 
 def _check_scores(table: pa.Table, reward: str, counted: Mapping[str, int]) -> None:
@@ -221,20 +261,3 @@ def _check_scores(table: pa.Table, reward: str, counted: Mapping[str, int]) -> N
     codes = Counter(map(error_code, error.drop_null().to_pylist()))
     if codes != Counter(counted):
         raise DataError(f"its footer counts other errors of {reward} than its rows have")
-
-
-def _hashes(table: pa.Table) -> Hashes:
-    """Eight bytes of each key's BLAKE2b."""
-    keys: Iterator[str] = (key for key in table["key"].to_pylist())
-    digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
-    return np.frombuffer(digests, np.uint64)
-
-
-def _twice(parts: Sequence[Hashes]) -> Hashes:
-    """Hashes that occur more than once over all parts."""
-    if not parts:
-        return np.empty(0, np.uint64)
-    every = np.concatenate(parts)
-    every.sort()
-    found: Hashes = np.unique(every[1:][every[1:] == every[:-1]])
-    return found

@@ -1,7 +1,9 @@
 """The worker: shards in, files of scores out, under whichever engine.
 
 It decodes ahead in threads over the border of two shards, so that a model does not wait between
-them; no batch mixes two, so that the numbers of a shard depend on the shard alone.
+them; no batch mixes two, so that the numbers of a shard depend on the shard alone. Whatever is
+raised while a shard is read, decoded, scored or written is that shard's failure; what breaks more
+than a shard, such as a GPU that answers nothing any more or a full disk, is raised.
 """
 
 from __future__ import annotations
@@ -23,18 +25,20 @@ from beholder._run_folder import RUN, Run, RunFolder, Shard, footer
 from beholder._tables.sharded_table import note_columns
 from beholder._tables.shards import storable
 from beholder.calibration import FILE as CALIBRATION
-from beholder.errors import BeholderError, ConfigError, DataError, ImageError
+from beholder.errors import ConfigError, DataError, ImageError
 from beholder.inputs import Row
 from beholder.rewards import Reward, load
 from beholder.rewards import _read_ahead as reading
 from beholder.rewards._base import evaluating
 from beholder.rewards._calibration import keep_in_table
-from beholder.rewards._cells import BROKEN, BatchScorer, Column, parts_of
+from beholder.rewards._cells import BatchScorer, Column, is_broken, parts_of
 from beholder.rewards._precision import dtype_named
 from beholder.rewards._read_ahead import Batch, Task, Views
 from beholder.rewards.scoring import as_input, configuration
 from beholder.rewards.sharded.claim import claim
+from beholder.rewards.sharded.failures import kind_of, told
 from beholder.rewards.sharded.job import ShardDone, ShardFailed, WorkerSpec
+from beholder.rewards.sharded.opening import Opening
 from beholder.rewards.sharded.shard_file import parquet_bytes, shard_table
 from beholder.storage import Place
 from beholder.tables import check_reward_name
@@ -42,7 +46,12 @@ from beholder.tables import check_reward_name
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """The next shard could not be written either."""
 
-Picture = Views | ImageError
+
+@dataclass(frozen=True, slots=True)
+class _Unforeseen:
+    """In place of a picture whose decoding raised what no reader of pictures may."""
+
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,10 @@ class _End:
     """After the last row of a shard, or where its reading broke off."""
 
     shard: Shard
-    why: str = ""
+    error: Exception | None = None
+
+
+Picture = Views | ImageError | _Unforeseen
 
 
 class Worker:
@@ -71,7 +83,9 @@ class Worker:
         self._rewards = _loaded(spec)
         self._folder = RunFolder(Place(spec.folder))
         configs = {n: configuration(r, spec.alpha) for n, r in self._rewards.items()}
-        mine = Run(source=spec.source, prompts=spec.prompts, rewards=configs)
+        mine = Run(
+            source=spec.source, prompts=spec.prompts, rewards=configs, settings=_settings(spec)
+        )
         self.run = claim(self._folder, mine)
         _keep_calibrations(self._folder, self._rewards)
         self._parts = {name: parts_of(reward) for name, reward in self._rewards.items()}
@@ -89,11 +103,12 @@ class Worker:
         return done
 
     def score_each(
-        self, shards: Iterable[Shard], progress: Callable[[int], object] | None = None
+        self, shards: Iterable[Shard | None], progress: Callable[[int], object] | None = None
     ) -> Iterator[ShardDone | ShardFailed]:
-        """Score shards one after another; the next is taken while the present one is scored.
+        """Score shards one after another; the next is taken and opened meanwhile.
 
-        Raises OSError if nothing can be written there.
+        `shards` may give None where there is none yet. Raises OSError if nothing can be written
+        there, and what a broken GPU raises.
         """
         tell = progress or (lambda pictures: None)
         shard = self._started()
@@ -111,52 +126,54 @@ class Worker:
     def _started(self) -> _Shard:
         return _Shard(self._scorer, Batch(self._spec.batch_size))
 
-    def _pictures(self, shards: Iterable[Shard]) -> Iterator[tuple[Task | _End, Picture]]:
+    def _pictures(self, shards: Iterable[Shard | None]) -> Iterator[tuple[Task | _End, Picture]]:
         fittings = {name: reward.fitting for name, reward in self._rewards.items()}
 
         def work(item: Task | _End) -> Picture:
-            return (
-                {} if isinstance(item, _End) else reading.decode(item, self._spec.alpha, fittings)
-            )
+            if isinstance(item, _End):
+                return {}
+            try:
+                return reading.decode(item, self._spec.alpha, fittings)
+            except Exception as error:  # noqa: BLE001  (it fails the shard, not all that are ahead)
+                return _Unforeseen(error)
 
         return ahead(
             work,
             self._items(shards),
             most=self._spec.batch_size,
-            size=reading.picture_bytes,
+            size=_picture_bytes,
             threads=self._spec.decoders,
             memory=reading.READ_AHEAD_BYTES,
         )
 
-    def _items(self, shards: Iterable[Shard]) -> Iterator[Task | _End]:
+    def _items(self, shards: Iterable[Shard | None]) -> Iterator[Task | _End]:
         """The rows of shards with an end after each; an unreadable one ends where it breaks off."""
         everyone = frozenset(self._rewards)
-        for shard in shards:
-            why = ""
+        opening = Opening(shards, lambda shard: shard_rows(shard))
+        for shard, rows in opening:
+            found: Exception | None = None
             try:
-                for row in _distinct(shard_rows(shard)):
+                for row in _distinct(rows.result()):
+                    opening.look()
                     yield Task(row, everyone)
-            except (BeholderError, OSError) as error:
-                why = str(error) or type(error).__name__
-            yield _End(shard, why)
+            except Exception as error:  # noqa: BLE001  (whatever a reader raises is this shard's)
+                found = error
+            yield _End(shard, found)
 
     def _ended(
         self, end: _End, scored: _Shard, tell: Callable[[int], object]
     ) -> ShardDone | ShardFailed:
-        why = end.why or scored.why
-        if not why:
+        if end.error is None and scored.error is None:
             tell(scored.score())
-            why = scored.why
-        try:
-            return (
-                ShardFailed(shard=end.shard.name, why=why)
-                if why
-                else self._written(end.shard, scored)
-            )
-        except (DataError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _HOPELESS:
-                raise
-            return ShardFailed(shard=end.shard.name, why=str(error) or type(error).__name__)
+        found = end.error or scored.error
+        if found is None:
+            try:
+                return self._written(end.shard, scored)
+            except Exception as error:  # the next shard may well be written
+                if isinstance(error, OSError) and error.errno in _HOPELESS:
+                    raise
+                found = error
+        return ShardFailed(shard=end.shard.name, why=told(found), kind=kind_of(found))
 
     def _written(self, shard: Shard, scored: _Shard) -> ShardDone:
         errors = {name: dict(column.errors()) for name, column in scored.columns.items()}
@@ -180,14 +197,14 @@ class _Shard:
     """What is known of a shard while it is scored; its pictures are forgotten batch by batch.
 
     Attributes:
-        why: why it cannot be scored, "" so far.
+        error: why it cannot be scored; None so far.
     """
 
     scorer: BatchScorer
     batch: Batch
     inputs: list[dict[str, object]] = field(default_factory=list)
     columns: dict[str, Column] = field(default_factory=dict)
-    why: str = ""
+    error: Exception | None = None
     start: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -195,7 +212,10 @@ class _Shard:
 
     def add(self, task: Task, picture: Picture) -> int:
         """Take a picture; gives how many were scored now."""
-        if self.why:
+        if self.error is not None:
+            return 0
+        if isinstance(picture, _Unforeseen):
+            self.error = picture.error
             return 0
         self.batch.add((task, picture))
         return self.score() if self.batch.is_full else 0
@@ -205,10 +225,10 @@ class _Shard:
         pictures, self.batch = self.batch.pictures, Batch(self.batch.size)
         try:
             found = self.scorer.score(pictures)
-        except (RuntimeError, ValueError) as error:
-            if isinstance(error, BROKEN):
+        except Exception as error:
+            if is_broken(error):
                 raise
-            self.why = f"{type(error).__name__}: {error}"
+            self.error = error
             return 0
         for name, cells in found.items():
             self.columns[name].cells.extend(cells)
@@ -218,7 +238,7 @@ class _Shard:
 
 def _loaded(spec: WorkerSpec) -> dict[str, Reward]:
     if not spec.rewards:
-        raise ConfigError("name at least one reward")
+        raise ConfigError("name at least one reward, as -r mps does; `beholder rewards` lists them")
     for name in spec.rewards:
         check_reward_name(name)
     dtype = None if spec.dtype is None else dtype_named(spec.dtype, spec.device)
@@ -226,6 +246,16 @@ def _loaded(spec: WorkerSpec) -> dict[str, Reward]:
         name: load(what, device=spec.device, dtype=dtype, **options)  # type: ignore[arg-type]
         for name, (what, options) in spec.rewards.items()
     }
+
+
+def _settings(spec: WorkerSpec) -> dict[str, object]:
+    """What else the last bits of numbers depend on."""
+    device = torch.device(spec.device or "cpu").type
+    return {"batch_size": spec.batch_size, "device": device, "threads": spec.threads}
+
+
+def _picture_bytes(picture: Picture) -> int:
+    return 0 if isinstance(picture, _Unforeseen) else reading.picture_bytes(picture)
 
 
 def _distinct(rows: Iterable[Row]) -> Iterator[Row]:

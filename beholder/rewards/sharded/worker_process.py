@@ -16,7 +16,16 @@ from collections.abc import Iterator
 from beholder._run_folder import RunFolder, Shard
 from beholder.errors import BeholderError
 from beholder.rewards.sharded import attempts
-from beholder.rewards.sharded.channel import Channel, Fatal, Progress, Ready, Stop, of_worker
+from beholder.rewards.sharded.channel import (
+    Broken,
+    Channel,
+    Fatal,
+    Progress,
+    Ready,
+    Stop,
+    of_worker,
+)
+from beholder.rewards.sharded.failures import told
 from beholder.rewards.sharded.job import WorkerSpec
 from beholder.rewards.sharded.worker import Worker
 from beholder.storage import Place
@@ -46,13 +55,14 @@ class Inbox:
         """The next shard, however long it takes; None if there is none any more."""
         return self._shards.get()
 
-    def waiting(self) -> Iterator[Shard]:
-        """Shards that are there already."""
+    def arriving(self) -> Iterator[Shard | None]:
+        """Shards that are there already; None whenever there is none yet."""
         while True:
             try:
                 shard = self._shards.get_nowait()
             except queue.Empty:
-                return
+                yield None
+                continue
             if shard is None:
                 self._shards.put(None)
                 return
@@ -108,11 +118,14 @@ def serve(channel: Channel, spec: WorkerSpec, stall_seconds: float) -> None:
             set_alarm(0)
     except (BeholderError, OSError) as error:
         channel.send(Fatal.of(error))
+    except Exception as error:
+        channel.send(Broken(told(error)))
+        raise
 
 
-def _and_then(shard: Shard, inbox: Inbox) -> Iterator[Shard]:
+def _and_then(shard: Shard, inbox: Inbox) -> Iterator[Shard | None]:
     yield shard
-    yield from inbox.waiting()
+    yield from inbox.arriving()
 
 
 def main() -> None:

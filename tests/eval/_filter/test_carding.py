@@ -15,6 +15,7 @@ from beholder.eval.near_duplicates import Near
 from tests.eval.filtered import HeldRows
 
 COUNT = 40
+SEEDS = pa.array([2**53 + n for n in range(COUNT)], pa.int64())
 TABLE = pa.table(
     {
         "key": [f"k{n}" for n in range(COUNT)],
@@ -89,7 +90,7 @@ def test_pairs_that_are_alike_are_shown_the_most_alike_first(tmp_path: Path) -> 
     likeness = Likeness(
         near={1: Near(of=2, similarity=0.96), 5: Near(of=2, similarity=0.99)},
         evaluation={4: Near(of=0, similarity=1.0)},
-        pictures=[("e.png", str(tmp_path / "e.png"))],
+        pictures={0: ("e.png", str(tmp_path / "e.png"))},
     )
     found = card(Rule(), likeness)
     assert [(p.key, p.of_key, p.similarity) for p in found.near_duplicates] == [
@@ -97,3 +98,46 @@ def test_pairs_that_are_alike_are_shown_the_most_alike_first(tmp_path: Path) -> 
     ]  # fmt: skip
     assert [(p.key, p.of_key) for p in found.contaminated] == [("k4", "e.png")]
     assert "SemDeDup" in found.methods[0]
+
+
+def test_a_score_that_cuts_nothing_leaves_the_boundary_to_the_threshold_that_did() -> None:
+    found = card(Rule(where="mps.total >= 0 and mps.total > 1", score="-mps.total"))
+    assert found.score == "mps.total"
+    assert keys(found.barely_kept)[:2] == ["k11", "k12"]
+    assert keys(found.barely_dropped)[:2] == ["k10", "k9"]
+
+
+def test_large_integers_are_drawn() -> None:
+    rows = HeldRows(pa.table({**{n: TABLE[n] for n in TABLE.column_names}, "seed": SEEDS}))
+    asked = (rule := Rule(where=f"seed > {2**53 + 3}")).asked(rows.columns)
+    judged = judge(rows, asked, rows.columns)
+    told = Told("scores", rule, asked, judged, judged.decision(rows), Likeness(), {}, [])
+    assert card_of(told).columns[0].tally.kept == COUNT - 4
+
+
+def test_everything_that_was_asked_is_told_even_if_it_dropped_nothing() -> None:
+    asked = {"against": "eval/", "against_threshold": 0.9, "dedup": 0.95}
+    rule = Rule(where="mps.total >= 0", budget=100, score="mps.total")
+    found = card(rule, Likeness(protocol=asked))
+    assert found.rule == [
+        "mps.total >= 0",
+        "decontamination: none of eval/",
+        "near-duplicates: the best of each from a cosine of 0.95",
+        "best 100 by mps.total",
+    ]
+    assert [(stage.name, dict(stage.dropped)) for stage in found.stages] == [
+        (VALUES, {"cut": 1}),
+        ("mps.total >= 0", {}),
+        ("decontamination", {}),
+        ("near-duplicates", {}),
+        ("best 100 by mps.total", {}),
+    ]
+
+
+def test_texts_that_are_numbers_are_drawn() -> None:
+    texts = HeldRows(TABLE.append_column("seed", [[str(n) for n in range(COUNT)]]), 7)
+    asked = (rule := Rule(where="seed > 9")).asked(texts.columns)
+    judged = judge(texts, asked, texts.columns)
+    told = Told("scores", rule, asked, judged, judged.decision(texts), Likeness(), {}, [])
+    (column,) = card_of(told).columns
+    assert (column.tally.column, column.tally.kept, column.tally.dropped) == ("seed", 30, 10)

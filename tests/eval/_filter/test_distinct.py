@@ -1,6 +1,7 @@
 """Copies, and pictures and prompts of an evaluation set, are dropped with what they are like."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,28 @@ def test_pictures_and_prompts_of_an_evaluation_set_go(rows: HeldRows, tmp_path: 
     assert reasons["c"] == "prompt of the evaluation set"
     assert likeness.protocol == {
         "evaluation_prompts": 1, "embedder": "thumbprint", "against_threshold": 0.95,
-        "evaluation_pictures": 1,
+        "evaluation_pictures": 1, "against": str(tmp_path / "eval"),
     }  # fmt: skip
-    assert [key for key, _ in likeness.pictures] == ["one.png"]
+    assert {number: key for number, (key, _) in likeness.pictures.items()} == {0: "one.png"}
+
+
+def test_evaluation_pictures_that_cannot_be_read_are_counted_and_named(
+    rows: HeldRows, tmp_path: Path
+) -> None:
+    folder = tmp_path / "eval"
+    picture(folder / "one.png", 1)
+    for name in "abcd":
+        (folder / f"{name}.png").write_bytes(b"")
+    _, likeness, reasons = kept(rows, Distinct(against=str(folder)))
+    assert set(reasons) == {"b", "e", "f"}
+    assert likeness.protocol["evaluation_pictures"] == 1
+    assert likeness.protocol["evaluation_pictures_failed"] == 4
+    errors = likeness.protocol["evaluation_errors"]
+    assert [text.split(":")[:2] for text in errors] == [[f"{n}.png", " empty"] for n in "abc"]
+    assert {number: key for number, (key, _) in likeness.pictures.items()} == {4: "one.png"}
+    (folder / "one.png").unlink()
+    with pytest.raises(DataError, match=r"no picture of the evaluation set .*a\.png: empty"):
+        kept(rows, Distinct(against=str(folder)))
 
 
 def test_prompts_of_a_file_need_no_embeddings(rows: HeldRows, tmp_path: Path) -> None:
@@ -93,14 +113,20 @@ def test_prompts_of_a_file_need_no_embeddings(rows: HeldRows, tmp_path: Path) ->
     judged, likeness, reasons = kept(rows, Distinct(against_prompts=str(tmp_path / "prompts.txt")))
     assert set(reasons) == {"b", "f"}
     assert judged.reasons.stages == [AGAINST]
-    assert likeness.protocol == {"evaluation_prompts": 2}
+    assert likeness.protocol == {
+        "evaluation_prompts": 2, "against_prompts": str(tmp_path / "prompts.txt"),
+    }  # fmt: skip
 
 
 def test_embeddings_of_a_file_are_found_by_key(rows: HeldRows, tmp_path: Path) -> None:
     values = np.eye(4, dtype=np.float32)[[0, 0, 1, 2, 3]]
     known = Embeddings(tuple("facde"), values, name="mine")
     file = write_embeddings(known, tmp_path / "e.npz")
-    _, _, reasons = kept(rows, Distinct(dedup=0.9, embeddings=str(file)))
+    _, likeness, reasons = kept(rows, Distinct(dedup=0.9, embeddings=str(file)))
+    assert likeness.protocol == {
+        "embedder": "mine", "embeddings": "e.npz", "dedup": 0.9, "method": "exact",
+        "embeddings_sha256": sha256(file.read_bytes()).hexdigest(),
+    }  # fmt: skip
     assert reasons == {
         "a": "near duplicate of f (1.000)", "b": "no embedding: not in the file",
     }  # fmt: skip

@@ -1,13 +1,25 @@
 """Prompts of an evaluation set are found however they are spelled."""
 
+import io
 import json
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from beholder.errors import DataError
-from beholder.eval._filter.evaluation_set import has_prompt_of, prompts_of
+from beholder.eval._filter.evaluation_set import (
+    has_prompt_of,
+    pictures_at,
+    prompts_of,
+    read_evaluation_set,
+)
+from beholder.eval.embedding import Embeddings
+from beholder.images import ImageSource
 
 
 def test_case_spacing_and_width_of_letters_do_not_hide_a_prompt() -> None:
@@ -44,3 +56,28 @@ def test_files_without_prompts_are_named(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("id,name\n1,x\n")
     with pytest.raises(DataError, match="expected a prompt column"):
         prompts_of(str(tmp_path / "c.csv"))
+
+
+def test_pictures_inside_a_file_are_read_again_instead_of_kept(tmp_path: Path) -> None:
+    files = {}
+    for name, grey in (("a", 10), ("b", 200)):
+        file = io.BytesIO()
+        Image.new("L", (32, 32), grey).save(file, "PNG")
+        files[f"{name}.png"] = file.getvalue()
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        for member, data in files.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    source = str(tmp_path / "set.tar")
+    found = pictures_at(source, [1])
+    assert list(found) == [1]
+    assert found[1][1] == files["b.png"]
+    seen: list[str] = []
+
+    def embedded(pictures: Iterator[tuple[str, ImageSource]]) -> Embeddings:
+        seen.extend(key for key, _ in pictures)
+        return Embeddings(tuple(seen), np.eye(2, dtype=np.float32), {0: "empty: why"})
+
+    read = read_evaluation_set(source, embedded)
+    assert (read.embedded, read.failed, list(read.unread)) == (1, 1, [f"{seen[0]}: empty: why"])

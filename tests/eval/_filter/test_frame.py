@@ -19,7 +19,7 @@ TABLE = pa.table(
 
 def test_columns_keep_their_kind_and_follow_the_chosen_rows() -> None:
     frame = Frame.of(TABLE, np.array([0, 3]))
-    assert frame.column("x").dtype == np.float64
+    assert frame.column("x").dtype == np.float32
     assert frame.column("n").dtype == np.int64
     assert [frame.column(name).tolist() for name in ("x", "n", "ok")] == [
         [1.5, 4], [1, 4], [True, True],

@@ -7,6 +7,7 @@ import pytest
 
 from beholder.calibration import Curve
 from beholder.errors import ConfigError
+from beholder.eval._filter.rule import Rule
 from beholder.eval._filter.scored import ScoredRows
 from tests.calibrations import calibration
 from tests.sharded_runs import rows, write_run
@@ -33,3 +34,23 @@ def test_a_column_that_cannot_be_made_says_what_it_needs(tmp_path: Path) -> None
         scored.check(["mps.win"])
     with pytest.raises(ConfigError, match=r"did you mean 'mps\.total'"):
         scored.check(["mps.totl"])
+
+
+def test_only_calibrations_that_are_asked_count_as_used(tmp_path: Path) -> None:
+    scored = ScoredRows(write_run(tmp_path, {"s-0": rows("a")}), {"mps": FOUND})
+    assert scored.used(["key", "mps.total"]) == {}
+    assert scored.used(["mps.win"]) == {"mps": FOUND}
+
+
+def test_an_unknown_name_that_is_equated_with_a_column_may_be_an_unquoted_text(
+    tmp_path: Path,
+) -> None:
+    scored = ScoredRows(write_run(tmp_path, {"s-0": rows("a")}), {})
+    asked = Rule(where="key == animals or wrong == other").asked([])
+    assert asked.equated["animals"] == "key"
+    with pytest.raises(ConfigError, match="a text stands in quotes: key == 'animals'"):
+        scored.check(["animals"], asked.equated)
+    for name in ("wrong", "elsewhere"):
+        with pytest.raises(ConfigError) as caught:
+            scored.check([name], asked.equated)
+        assert "quotes" not in str(caught.value)

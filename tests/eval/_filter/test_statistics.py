@@ -104,3 +104,22 @@ def test_groups_are_numbered_as_they_come_and_absent_values_have_none() -> None:
     numbers = Groups()
     numbers.add(pa.chunked_array([pa.array([1.5, float("nan"), 1.5])]))
     assert numbers.codes().tolist() == [0, -1, 0]
+
+
+def test_integers_beyond_those_of_float64_have_statistics() -> None:
+    table = pa.table({"seed": pa.array([2**53 + 1, 2**62 + 1], pa.int64())})
+    asked = Statistic("minmax", "seed")
+    found, _ = measured(HeldRows(table), [asked]).at(
+        asked, np.arange(2), np.array([2.0**53, 2.0**62])
+    )
+    assert found.tolist() == [0, 1]
+
+
+def test_long_texts_are_grouped_without_being_kept() -> None:
+    prompts = ["a long prompt about a fox", "a long prompt about a fix", "short"]
+    groups, named = Groups(), Groups(named=True)
+    for numbered in (groups, named):
+        numbered.add(pa.chunked_array([prompts, prompts[::-1]]))
+        assert numbered.codes().tolist() == [0, 1, 2, 2, 1, 0]
+    assert [len(value) for value in groups.values] == [16, 16, 5]
+    assert list(named.values) == prompts

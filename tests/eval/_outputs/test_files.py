@@ -49,3 +49,13 @@ def test_a_link_that_cannot_be_made_says_what_to_do(
     monkeypatch.setattr(os, "link", refuse)
     with pytest.raises(DataError, match=said):
         FileWriter(tmp_path, link=True).add(row("k", picture(tmp_path / "a.png")))
+
+
+def test_keys_of_any_length_and_kind_are_written(tmp_path: Path) -> None:
+    source = picture(tmp_path / "from" / ("a." + "é" * 60))
+    keys = ["x.png", "x.png/y", "日" * 400, "/".join("日" * 90 for _ in range(60)), "\0", "..", ""]
+    writer = FileWriter(made := tmp_path / "made", link=False)
+    made.mkdir()
+    places = [writer.add(row(key, str(source))) for key in keys]
+    assert len({place.lower() for place in places}) == len(keys)
+    assert all((made / place).read_bytes() == source.read_bytes() for place in places)

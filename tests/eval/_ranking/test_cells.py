@@ -8,7 +8,15 @@ import pytest
 from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import Floats
 from beholder.eval._ranking import cells as module
-from beholder.eval._ranking.cells import Cells, Sums, by_prompt, gather, in_all, layout
+from beholder.eval._ranking.cells import (
+    Cells,
+    Sums,
+    by_prompt,
+    cell_name,
+    gather,
+    in_all,
+    layout,
+)
 from tests.eval._ranking.samples import cells, columns, random_rows, share
 
 
@@ -91,3 +99,33 @@ def test_what_is_no_table_of_checkpoints_is_refused() -> None:
         cells([("a", "p", "good"), ("b", "p", 1.0)])
     with pytest.raises(DataError, match="found a"):
         cells([("a", "p", 1.0)])
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (1000.0, "1000"),
+        (np.float64(-3.0), "-3"),
+        (np.int64(7), "7"),
+        (0.5, "0.5"),
+        (True, "true"),
+        (np.bool_(0), "false"),
+        (math.inf, "inf"),
+        ("1.0", "1.0"),
+    ],
+)
+def test_a_cell_has_one_name_however_it_is_stored(value: object, name: str) -> None:
+    assert cell_name(value) == name
+
+
+def test_checkpoints_and_seeds_are_named_alike_as_floats_and_integers() -> None:
+    rows = [(1000, "p", 1.0, 0), (2000, "p", 2.0, 1), (1000, "p", 3.0, 1)]
+    stored = cells([(float(str(m)), p, s, float(str(k))) for m, p, s, k in rows])
+    assert stored.names == cells(rows).names == ["1000", "2000"]
+    assert stored.seed.tolist() == cells(rows).seed.tolist() == [0, 1, 1]
+
+
+def test_rows_without_a_score_are_known_and_pictures_find_theirs() -> None:
+    found = cells([("a", "p", 3.0), ("b", "p", math.nan), ("b", "p", 1.0)])
+    assert found.named.model.tolist() == [0, 1, 1]
+    assert found.row.tolist() == [2, 0]

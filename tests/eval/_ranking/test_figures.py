@@ -74,3 +74,8 @@ def test_a_malformed_file_is_refused(folder: Path, name: str, content: str, said
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     with pytest.raises(DataError, match="is not there"):
         checkpoint_figures(f"{folder}/{name}")
+
+
+def test_a_name_may_hold_a_line_break_and_empty_lines_are_none(folder: Path) -> None:
+    (folder / "t.csv").write_text('model,seconds\n"a\nb",1.5\n\nc\u2028d,2\n', encoding="utf-8")
+    assert checkpoint_figures(f"{folder}/t.csv") == {"a\nb": 1.5, "c\u2028d": 2.0}

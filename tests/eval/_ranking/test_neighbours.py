@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from beholder.errors import ConfigError
-from beholder.eval._ranking.neighbours import neighbours_needed
+from beholder.eval._ranking.neighbours import certainty_fault, neighbours_needed
 from beholder.eval.power import Certainty, prompts_needed
 from beholder.eval.ranking import rank
 from tests.eval._ranking.samples import cells, columns
@@ -37,3 +37,10 @@ def test_names_in_another_order_need_the_same() -> None:
 def test_odd_certainties_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"certainty is 0\.01"):
         neighbours_needed(rank(columns(ROWS), score="s", draws=5), cells(ROWS), 0.01)
+    assert certainty_fault(90, 0.05) == (
+        "certainty is 90; give a probability between alpha (0.05) and 1, such as 0.9"
+    )
+    assert certainty_fault(0.9, 0.95) == (
+        "certainty is 0.9; give a probability between alpha (0.95) and 1, such as 0.975"
+    )
+    assert certainty_fault(0.9, 0.05) is certainty_fault(None, 0.05) is None

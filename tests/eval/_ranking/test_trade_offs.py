@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 
 from beholder.errors import ConfigError
 from beholder.eval._ranking.cells import Cells
+from beholder.eval._ranking.redrawing import redrawn
 from beholder.eval._ranking.trade_offs import front
 from beholder.eval.pareto import Objective
 from tests.eval._ranking.samples import cells
@@ -41,3 +44,45 @@ def test_a_checkpoint_without_a_number_is_named_and_strangers_are_refused() -> N
     with pytest.raises(ConfigError, match="numbers of z, but the checkpoints are a, b"):
         stranger = Objective(name="x", values={"z": 1.0})
         front("ab", [known, stranger], quality, resample="prompts", draws=5, seed=0)
+
+
+def test_numbers_of_checkpoints_that_are_numbers_are_found() -> None:
+    given = Objective(name="x", values={"1000.0": 1.0, "2000": 3.0})
+    points = front(["1000", "2000"], [given, given], quality, resample="prompts", draws=5, seed=0)
+    assert [point.values["x"] for point in points] == [1.0, 3.0]
+
+
+def with_and_without(*, seeds: bool) -> dict[str, Cells]:
+    """Equal columns of opposite checkpoints; y lacks some pictures, of a prompt where all are 0."""
+    noise = np.random.default_rng(0).normal(size=(8, 4))
+    rows: list[tuple[object, ...]] = [
+        (name, prompt, sign * noise[prompt, k] if prompt else 0.0, k)
+        for prompt in range(8)
+        for name, sign in (("a", 1), ("b", -1))
+        for k in range(4)
+    ]
+    lacking = [(*r[:2], math.nan, r[3]) if k in {0, 4, 5} else r for k, r in enumerate(rows)]
+    ends = 4 if seeds else 3
+    return {n: cells([row[:ends] for row in said]) for n, said in (("x", rows), ("y", lacking))}
+
+
+@pytest.mark.parametrize("seeds", [True, False])
+@pytest.mark.parametrize("resample", ["seeds", "both"])
+def test_pictures_without_a_score_are_redrawn_as_the_others_are(
+    resample: str,
+    seeds: bool,
+) -> None:
+    columns = with_and_without(seeds=seeds)
+    x, y = (redrawn(columns[n], resample, 50, 0, of_all=True).mean for n in ("x", "y"))
+    np.testing.assert_allclose(x, y, atol=1e-12)
+    assert x.std() > 0.1
+
+
+def test_a_column_that_lacks_pictures_is_still_redrawn_with_the_others() -> None:
+    """Who is before in x is before in y, so that one of the two is on the front in each draw."""
+    columns = with_and_without(seeds=True)
+    objectives = [Objective(name=name, column=name) for name in columns]
+    points = front("ab", objectives, columns.__getitem__, resample="seeds", draws=200, seed=0)
+    a, b = (point.frequency for point in points)
+    assert a + b == pytest.approx(1.0)
+    assert 0.02 < a < 0.98

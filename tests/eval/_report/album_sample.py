@@ -1,4 +1,4 @@
-"""A report with a leaderboard and a gallery of 540 pictures, whose scores are known."""
+"""A report with a leaderboard and a gallery of 120 pictures, whose scores are known."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +14,9 @@ from beholder.tables import ScoreTable
 from beholder.types import Preference
 from tests._page.photographs import HOSTILE
 
-CHECKPOINTS = {"late": 0.5, "middle": 0.25, "early": 0.0}
+CHECKPOINTS = {"late": 0.5, "half-way": 0.25, "early": 0.0}
 CATEGORIES = ("animals", "places")
-PROMPTS, SEEDS = 90, 2
+PROMPTS, SEEDS = 20, 2
 CONFIG = {"reward": "mps", "weights": "abc", "beholder": "0", "alpha": "white"}
 
 
@@ -29,10 +29,10 @@ def score_of(k: int, seed: int, checkpoint: str) -> float:
     return CHECKPOINTS[checkpoint] + 0.001 * k + 0.1 * seed + (0.37 * k) % 1
 
 
-def album_table(folder: Path) -> ScoreTable:
+def album_table(folder: Path, prompts: int) -> ScoreTable:
     """Small squares, each of its own grey; two rewards, one with three aspects."""
     table, rows = ScoreTable(folder / "scores"), []
-    for k in range(PROMPTS):
+    for k in range(prompts):
         for seed in range(SEEDS):
             for at, name in enumerate(CHECKPOINTS):
                 path = folder / f"{name}-{k}-{seed}.png"
@@ -63,7 +63,7 @@ def _row(path: Path, k: int, seed: int, model: str) -> dict[str, Any]:
     }
 
 
-def judgements(folder: Path) -> Sequence[Preference]:
+def judgements(folder: Path, prompts: int) -> Sequence[Preference]:
     """People prefer late to early, but for the first prompt."""
     return [
         Preference(
@@ -73,16 +73,16 @@ def judgements(folder: Path) -> Sequence[Preference]:
             second=str(folder / f"early-{k}-0.png"),
             p_first={"overall": 1.0 if k else 0.0},
         )
-        for k in range(12)
+        for k in range(min(prompts, 12))
     ]
 
 
-def album_report(folder: Path) -> Report:
-    """All 540 pictures; the first two pictures of the gallery have a map."""
+def album_report(folder: Path, prompts: int = PROMPTS) -> Report:
+    """All pictures; the first two pictures of the gallery have a map."""
     parts = Overview(
-        judgements=judgements(folder), by="model", category="category", pictures=600, count=2
+        judgements=judgements(folder, prompts), by="model", category="category", count=2
     )
-    report = overview(album_table(folder), "mine", parts)
+    report = overview(album_table(folder, prompts), "mine", parts)
     maps = {"implausibility": torch.full((4, 4), 0.8), "misalignment": torch.eye(4)}
     said = [PictureFeedback(image=p.image, prompt=p.prompt, maps=maps) for p in report.best]
     return replace(report, feedback=said)

@@ -1,11 +1,13 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from beholder._page.wording import MINUS, UNKNOWN
-from beholder.eval._report.board import Board, Mark, checkpoint_figures, heat
+from beholder.eval._bootstrap import Interval
+from beholder.eval._report.board import Board, Column, Mark, checkpoint_figures, heat
 from beholder.eval.leaderboard import Leaderboard, Objective, ParetoPoint
 from beholder.eval.ranking import Ranking, rank, tiers
 
@@ -77,6 +79,19 @@ def test_a_number_is_told_with_its_interval(said: Leaderboard) -> None:
         Mark("mean", -1.0, float("nan"), 2.0, axis).told
         == f"mean {MINUS}1.00, 95 % interval {UNKNOWN} to 2.00"
     )
+
+
+def test_small_numbers_keep_the_digits_that_tell_them_apart(said: Leaderboard) -> None:
+    ranking = ranked("r.area", {"a": 2.0, "b": 0.0})
+    tiny = [
+        replace(s, mean=s.mean / 1000, mean_interval=Interval(s.mean / 1001, s.mean / 999))
+        for s in ranking.standings
+    ]
+    column = Column(0, "r.area", replace(ranking, standings=tiny), [])
+    (best, *_) = tiny
+    assert [mark.text for mark in column.marks(best)][2] == f"{best.mean:.4f}"
+    cheap = [replace(p, values={"r": 1.0, "cost": p.values["cost"] / 1000}) for p in said.pareto]
+    assert Board(replace(said, pareto=cheap)).digits == {"r": 2, "cost": 4}
 
 
 def test_less_of_a_cost_lies_further_up(said: Leaderboard) -> None:

@@ -6,7 +6,13 @@ import torch
 
 from beholder._page import plots
 from beholder.eval._report import page
-from beholder.eval._report.page import aspects_of, peak_share, prompt_pieces, render, score_axes
+from beholder.eval._report.page import (
+    aspects_of,
+    peak_share,
+    prompt_pieces,
+    render,
+    shown_scores,
+)
 from beholder.eval.report import (
     ExplainedPicture,
     Gallery,
@@ -24,13 +30,20 @@ def test_the_aspects_of_mps_come_first_and_others_keep_their_order() -> None:
     assert aspects_of(Report(title="t", best=[picture])) == [*ASPECTS, "zeal"]
 
 
-def test_axes_hold_every_score_of_the_report() -> None:
+def test_scales_hold_every_score_of_the_report() -> None:
     picture = ScoredPicture(image="a", prompt="", total=9.0, aspects={"detail": 5.0})
-    axes = score_axes(
-        Report(title="t", best=[picture], distributions={"m": {"detail": [-1.0, 2.0]}})
+    found = shown_scores(
+        Report(title="t", best=[picture], distributions={"m": {"detail": [-1.0, 1.0, 2.0]}})
     )
-    assert (axes["detail"].low, axes["detail"].high) == (-1, 5)
-    assert axes["total"].at(9.0) == 50
+    assert found == {"detail": [5.0, -1.0, 2.0], "total": [9.0]}
+
+
+def test_small_scores_are_written_with_their_digits() -> None:
+    shown = [
+        ScoredPicture(image=f"{k}.png", prompt="", total=0.0031 + 0.0004 * k) for k in range(3)
+    ]
+    html = render(Report(title="t", best=shown))
+    assert re.findall(r'class="value">([^<]*)<', html) == ["0.00310", "0.00350", "0.00390"]
 
 
 def explanation(*words: WordRelevance) -> Explanation:

@@ -16,8 +16,6 @@ POISON = 13
 """Grey level of a picture that ends its process every time."""
 ONCE = 14
 """Grey level of a picture that kills its process until the marker is there."""
-BROKEN = 15
-"""Grey level of a picture at which the reward raises what nobody foresaw."""
 
 
 class Deadly(Reward):
@@ -51,6 +49,4 @@ class Deadly(Reward):
         if ONCE in levels and not Path(self.marker).exists():
             Path(self.marker).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if BROKEN in levels:
-            raise KeyError(BROKEN)
         return Scores(means)

@@ -1,5 +1,6 @@
 """A job plans once, knows what is left, and tells faults of shards from faults of the run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from beholder._run_folder import Shard
 from beholder.errors import ConfigError, DataError
 from beholder.rewards.sharded import attempts
-from beholder.rewards.sharded.job import Job
+from beholder.rewards.sharded.job import ALIKE_LATER, MOST_DEATHS, Job
 from beholder.rewards.sharded.worker import Worker
 from tests.rewards.sharded.hostile import job, write_pictures
 
@@ -88,9 +89,15 @@ def test_shards_that_all_fail_alike_are_not_at_fault(pictures: Path, tmp_path: P
     assert work.failed(names[0], "no memory")
     assert work.failed(names[0], "no memory")
     assert work.failed(names[1], "no memory")
-    with pytest.raises(DataError, match="first 3 shards all failed alike: no memory"):
+    with pytest.raises(
+        DataError, match="the first 3 shards failed alike one after another: no memory"
+    ):
         work.failed(names[2], "no memory")
-    assert set(attempts.known(work.folder)) == {names[3]}
+    known = attempts.known(work.folder)
+    assert [known[name].begun for name in names] == [0, 0, 0, 1]
+    assert [s.name for s in opened(job(pictures, tmp_path / "out"))[1]] == [
+        names[k] for k in (0, 1, 2, 3)
+    ]
 
 
 def test_deaths_and_later_failures_are_no_such_verdict(pictures: Path, tmp_path: Path) -> None:
@@ -140,14 +147,79 @@ def test_a_folder_of_another_source_is_refused(pictures: Path, tmp_path: Path) -
         Worker(job(other, tmp_path / "out").spec)
 
 
-def test_prompts_that_are_missing_are_said_once(
+def test_a_lost_disk_gives_no_shard_up_whatever_was_done_before(
+    pictures: Path, tmp_path: Path
+) -> None:
+    work = job(pictures, tmp_path / "out")
+    worker, shards = opened(work)
+    work.done(worker.score(shards[0]))
+    names = [f"late-{k}" for k in range(ALIKE_LATER)]
+    for name in names[:-1]:
+        attempts.begin(work.folder, name)
+        assert work.failed(name, f"/mnt/{name}.tar: no such file", kind="ENOENT")
+    assert all(work.failed(name, "again", kind="ENOENT") for name in names[:-1])
+    attempts.begin(work.folder, names[-1])
+    with pytest.raises(DataError, match="10 shards failed alike"):
+        work.failed(names[-1], "/mnt/x.tar: no such file", kind="ENOENT")
+    assert {found.begun for found in attempts.known(work.folder).values()} == {0}
+    assert not work.lost
+
+
+def test_workers_that_die_before_any_shard_is_done_end_the_run(
+    pictures: Path, tmp_path: Path
+) -> None:
+    work = job(pictures, tmp_path / "out")
+    worker, shards = opened(work)
+    for _ in range(MOST_DEATHS - 1):
+        work.died("gone")
+    with pytest.raises(DataError, match="10 workers died and none finished a shard: gone"):
+        work.died("gone")
+    work.done(worker.score(shards[0]))
+    work.died("gone")
+
+
+def test_a_shard_that_is_given_up_anew_keeps_its_rows_of_before(
+    pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "02.png").write_bytes(b"")
+    work = job(pictures, tmp_path / "out")
+    worker, shards = opened(work)
+    for shard in shards:
+        work.done(worker.score(shard))
+    work.close()
+    again = job(pictures, tmp_path / "out")
+    again.retry_failed = True
+    ((left,), rows) = opened(again)[1], again.rows
+    assert (rows, again.done_before) == (6, 3)
+    for _ in range(3):
+        attempts.begin(again.folder, left.name)
+        again.failed(left.name, "cut off")
+    assert (again.rows, again.errors) == (8, {"r": {"empty": 1}})
+
+
+def test_other_settings_are_said(
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened(job(pictures, tmp_path / "out"))
+    other = job(pictures, tmp_path / "out")
+    other.spec = replace(other.spec, batch_size=5)
+    opened(other)
+    assert "batch_size was 2" in caplog.text
+    assert "threads" not in caplog.text
+
+
+def test_a_first_shard_without_prompts_ends_the_run_once(
     pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for text in pictures.glob("*.txt"):
         text.unlink()
     work = job(pictures, tmp_path / "out")
     worker, shards = opened(work)
+    with pytest.raises(DataError, match="has a prompt, which r needs"):
+        work.done(worker.score(shards[0]))
+    work.close()
+    again = job(pictures, tmp_path / "out")
+    worker, shards = opened(again)
     for shard in shards:
-        work.done(worker.score(shard))
-    assert [m for m in caplog.messages if "has a prompt, which r needs" in m] == caplog.messages
-    assert len(caplog.messages) == 1
+        again.done(worker.score(shard))
+    assert len([m for m in caplog.messages if "has a prompt, which r needs" in m]) == 1

@@ -105,6 +105,7 @@ def played(
     work: Job, fates: dict[int, str], monkeypatch: pytest.MonkeyPatch, *, fails: bool = False
 ) -> Script:
     """What happens if shard k of the plan meets its fate."""
+    work.folder.write_run(RUN)
     script = Script({f"part-{k:07d}": fate for k, fate in fates.items()})
     monkeypatch.setattr(FakeHand, "script", script, raising=False)
     monkeypatch.setattr(processes, "Hand", FakeHand)
@@ -154,7 +155,6 @@ def test_a_shard_that_kills_its_worker_is_tried_alone_and_given_up(
     assert begun["part-0000000"] == 1
     tried = [names for names in script.given if names[-1] == poison]
     assert tried[1:] == [(poison,)] * 2
-    assert sum(names[0] == poison and len(names) == 2 for names in script.given) == 1
     assert json.loads(work.folder.failed_file().read()) == work.lost
 
 
@@ -186,6 +186,22 @@ def test_what_no_worker_could_do_stops_the_run_and_blames_no_shard(
     with pytest.raises(DataError, match="could not load the rewards"):
         processes.run(work)
     assert script.starts == 1 + 1 + processes.MOST_UNBORN + 1
+
+
+def test_a_driver_that_was_away_accuses_nobody(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = job(pictures, tmp_path / "out")
+    played(work, {5: "hangs"}, monkeypatch, fails=True)
+    driver = processes._Driver(work)
+    hand = FakeHand(work.spec, 1.0, driver._events)
+    hand.in_hand = {"part-0000005": Shard(name="part-0000005", kind="list", source="s")}
+    driver._hands[0] = hand
+    driver._looked -= 100
+    driver._judge()
+    assert not hand.is_dead
+    driver._judge()
+    assert hand.is_dead
 
 
 def test_workers_that_all_die_stop_the_run(

@@ -1,6 +1,9 @@
 """Ranks share the plan without a word, in any number, and give the table of one process."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -83,9 +86,44 @@ def test_what_was_in_hand_when_a_rank_was_stopped_is_not_blamed(
     with pytest.raises(SystemExit) as leaving:
         run_rank(work, 0, 1, monkeypatch)
     assert leaving.value.code == 143
-    assert counts == [2]  # the next shard was being read
+    assert counts == [3]  # the next shard was being read, and the one after it opened
     assert attempts.known(work.folder) == {}
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_two_ranks_at_once_finish_though_one_meets_a_broken_picture(
+    pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "00.png").write_bytes(b"")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "beholder", "score", str(pictures), "-r", "tiny"]
+    command += ["-o", str(out), "--engine", "ranks", "--shard-size", "2"]
+    root = str(Path(__file__).parents[3])
+    known = {**os.environ, "PYTHONPATH": root, "WORLD_SIZE": "2"}
+    both = [
+        subprocess.Popen(command, env={**known, "RANK": str(k)}, stderr=subprocess.PIPE)
+        for k in range(2)
+    ]
+    said = [rank.communicate()[1].decode() for rank in both]
+    assert [rank.returncode for rank in both] == [0, 0], said
+    assert sum(row["tiny.error"] is not None for row in rows(out)) == 1
+    assert [row["key"] for row in rows(out)] == sorted(p.name for p in pictures.glob("*.png"))
+
+
+def test_a_poison_that_breaks_its_rank_keeps_its_attempt(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(worker: Worker, shards: Any, progress: Any = None) -> Any:
+        next(shards)
+        raise KeyError("x")
+        yield
+
+    monkeypatch.setattr(Worker, "score_each", broken)
+    work = job(pictures, tmp_path / "out")
+    with pytest.raises(KeyError):
+        run_rank(work, 0, 1, monkeypatch)
+    (found,) = attempts.known(work.folder).values()
+    assert found == attempts.Attempts(1, "its rank broke: KeyError: 'x'")
 
 
 def test_what_was_begun_before_is_taken_alone(pictures: Path, tmp_path: Path) -> None:
@@ -129,6 +167,8 @@ def test_ranks_are_what_their_launchers_say(variables: dict[str, str], rank: Ran
 
 
 def test_strange_launches_are_refused() -> None:
+    with pytest.raises(ConfigError, match="RANK is 2, but WORLD_SIZE 2; expected 0 to 1"):
+        rank_of({"RANK": "2", "WORLD_SIZE": "2"})
     with pytest.raises(ConfigError, match="torchrun or SLURM"):
         rank_of({})
     with pytest.raises(ConfigError, match="RANK is 'x'"):

@@ -11,6 +11,7 @@ from beholder._lock import only_writer
 from beholder._run_folder import RunFolder, Shard
 from beholder.errors import ConfigError, DataError, MissingDependencyError
 from beholder.rewards.sharded import attempts
+from beholder.rewards.sharded import job as job_module
 from beholder.rewards.sharded import ray as engine
 from beholder.rewards.sharded.channel import Fatal
 from beholder.rewards.sharded.job import Job, ShardDone, ShardFailed, WorkerSpec
@@ -202,7 +203,7 @@ def test_what_no_worker_can_do_ends_the_run(monkeypatch: pytest.MonkeyPatch, sma
 def test_workers_that_always_die_are_not_the_shards_fault(
     monkeypatch: pytest.MonkeyPatch, small: Job
 ) -> None:
-    monkeypatch.setattr(engine, "MOST_DEATHS", 2)
+    monkeypatch.setattr(job_module, "MOST_DEATHS", 2)
     play(monkeypatch, small, [Died("a", "gone"), Died("b", "gone")])
     with pytest.raises(DataError, match="2 workers died and none finished"):
         engine.run(small)

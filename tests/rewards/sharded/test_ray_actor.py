@@ -1,7 +1,7 @@
 import os
 import pickle
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +16,6 @@ from beholder.rewards.sharded.ray_actor import Actor, Died, Work
 from beholder.rewards.sharded.worker import Worker
 from beholder.storage import Place
 from tests.archives import encoded, write_tar
-from tests.rewards.sharded.deadly import BROKEN
 
 REWARD: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "deadly": ("tests.rewards.sharded.deadly:Deadly", {"marker": "none"})
@@ -157,12 +156,17 @@ class Gone(BaseException):
 def test_what_nobody_foresaw_ends_the_process_with_its_reason(
     spec: WorkerSpec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_tar(Path(spec.source) / "a.tar", {"0.png": encoded(BROKEN)})
     shard = shards(spec)[0]
 
     def leave(code: int) -> None:
         raise Gone
 
+    def broken(worker: Worker, begun: Iterator[Shard], saw: object) -> Iterator[ShardDone]:
+        next(begun)
+        raise KeyError(15)
+        yield
+
+    monkeypatch.setattr(Worker, "score_each", broken)
     monkeypatch.setattr(os, "_exit", leave)
     with pytest.raises(Gone):
         list(Actor(spec, 60).answers([Work(shard, 0)]))

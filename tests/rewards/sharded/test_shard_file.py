@@ -57,3 +57,8 @@ def test_text_that_utf8_cannot_hold_is_written_out() -> None:
 def test_an_input_column_may_not_pass_for_a_score() -> None:
     with pytest.raises(DataError, match=r"'r\.total' is also a reward's"):
         written([row("a", **{"r.total": 1})], {"r.total": [1.0], "r.error": [None]})
+
+
+def test_a_column_name_that_utf8_cannot_hold_is_written_out() -> None:
+    table = written([row("a", **{"\ud800x": 1})], {"r.total": [0.5], "r.error": [None]})
+    assert table["\\ud800x"].to_pylist() == [1.0]

@@ -2,9 +2,9 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +16,8 @@ from beholder.rewards.sharded import attempts, verifying
 from beholder.rewards.sharded.verifying import verify
 from beholder.rewards.sharded.worker import Worker
 from beholder.storage import Place
-from tests.rewards.sharded.hostile import job, write_pictures
+from tests.archives import encoded, write_tar
+from tests.rewards.sharded.hostile import DEADLY, job, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +121,37 @@ def test_inputs_are_counted_in_their_source(run: Path, monkeypatch: pytest.Monke
     assert verify(run, count_sources=False).is_sound
 
 
-def test_a_key_of_two_shards_is_found_and_equal_hashes_are_not_enough(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_of_two_shards_is_found(run: Path) -> None:
     rewrite(run / "part-0000001.parquet", with_column("key", ["00.png", "03.png"], pa.string()))
     found = verify(run)
     assert found.repeated == ["00.png"]
     assert not found.is_sound
-    monkeypatch.setattr(verifying, "_hashes", lambda table: np.zeros(len(table), np.uint64))
-    assert verify(run).repeated == ["00.png"]
+
+
+def test_a_remote_source_is_not_fetched_unless_its_rows_are_to_be_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tar(tmp_path / "a.tar", {"1.png": encoded(1), "1.txt": b"a"})
+    source = Place("memory://verify-remote/a.tar")
+    source.write((tmp_path / "a.tar").read_bytes())
+    work = job(Path("x"), tmp_path / "out", DEADLY)
+    work.spec = replace(work.spec, source=source.absolute)
+    worker = Worker(work.spec)
+    for shard in work.open(worker.run):
+        work.done(worker.score(shard))
+    fetched: list[Shard] = []
+
+    def counted(shard: Shard) -> object:
+        fetched.append(shard)
+        return shard_rows(shard)
+
+    monkeypatch.setattr(verifying, "shard_rows", counted)
+    assert verify(tmp_path / "out").is_sound
+    assert fetched == []
+    assert verify(tmp_path / "out", count_sources=True).is_sound
+    assert len(fetched) == 1
+    source.write(b"other")
+    assert "has changed" in verify(tmp_path / "out").faults["a"]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

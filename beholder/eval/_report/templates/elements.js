@@ -23,19 +23,25 @@ function filled(made, { on = {}, ...attributes }, children) {
 }
 
 /** A number with a true minus sign; an en dash where there is none. */
-function written(value, digits = 2) {
+function written(value, digits) {
   if (value === null || !Number.isFinite(value)) return "–";
   const text = value.toFixed(digits);
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
-/** Where a value lies on an axis, in percent; what lies outside is on the edge. */
+/** Where a value lies on an axis, in percent: outside on the edge, in the middle of one without length. */
 function placed(value, { low, high }) {
+  if (!(high > low)) return 50;
   return 100 * Math.min(Math.max((value - low) / (high - low), 0), 1);
 }
 
 function shortened(text, length) {
   return text.length <= length ? text : `${text.slice(0, length - 1).trimEnd()}…`;
+}
+
+/** A name as nodes that may be broken after its marks, sooner than inside a word. */
+function breakable(name) {
+  return name.split(/(?<=[_./-])/).flatMap((part, k) => (k ? [element("wbr"), part] : [part]));
 }
 
 /** A thin rail with a dot where a score lies among all pictures. */

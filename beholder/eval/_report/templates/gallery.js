@@ -121,15 +121,15 @@ class Gallery {
     const layer = this.chosen("map") ? this.album.layer(picture, this.chosen("map")) : null;
     if (layer) sheet.append(layer);
     const title = shortened(this.album.title(picture), 120);
-    const label = `Enlarge: ${title}, ${score.label} ${written(value)}${picture.maps ? ", with map" : ""}`;
+    const label = `Enlarge: ${title}, ${score.label} ${written(value, score.digits)}${picture.maps ? ", with map" : ""}`;
     return element("li", { class: `plate ${this.album.tone(picture)}` },
       element("button", {
         type: "button", class: "frame", "aria-label": label, "data-open": picture.index,
         on: { click: () => this.open(picture, this.pictures) },
       }, sheet, picture.maps ? element("span", { class: "badge" }, "map") : null),
       element("div", { class: "reading" },
-        element("span", { class: "who", dir: "auto" }, picture.checkpoint || picture.name),
-        element("b", {}, written(value))),
+        element("span", { class: "who", dir: "auto" }, ...breakable(picture.checkpoint || picture.name)),
+        element("b", {}, written(value, score.digits))),
       rail(value, score),
       withPrompt ? element("p", { class: "prompt", dir: "auto" }, picture.prompt || "no prompt") : null);
   }

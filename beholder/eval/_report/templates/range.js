@@ -45,8 +45,10 @@ class Range {
   }
 
   tell() {
-    for (const slider of [this.low, this.high]) slider.setAttribute("aria-valuetext", written(this.value(slider)));
-    this.said.textContent = `${written(this.value(this.low))} to ${written(this.value(this.high))}`;
+    const texts = [this.low, this.high].map((slider) => written(this.value(slider), this.score.digits));
+    this.low.setAttribute("aria-valuetext", texts[0]);
+    this.high.setAttribute("aria-valuetext", texts[1]);
+    this.said.textContent = texts.join(" to ");
     this.root.querySelectorAll("rect").forEach((bar, k) => {
       const middle = (k + 0.5) / BARS * STEPS;
       bar.classList.toggle("out", middle < Number(this.low.value) || middle > Number(this.high.value));

@@ -133,6 +133,7 @@ class Viewer {
     this.count.textContent = `${this.at + 1} of ${this.among.length}`;
     this.stage.replaceChildren(...pictures.map((one) => this.sheet(one, pictures.length > 1)));
     this.stage.style.setProperty("--beside", pictures.length);
+    this.stage.style.setProperty("--beside-narrow", Math.min(pictures.length, 2));
     this.scores.replaceChildren(...this.table(pictures));
     this.facts.replaceChildren(...this.factsOf(picture, pictures.length > 1));
     this.offer(pictures);
@@ -150,7 +151,7 @@ class Viewer {
     const isHere = isNamed && picture === this.picture;
     return element("figure", { class: `${this.album.tone(picture)}${isHere ? " here" : ""}` },
       sheet,
-      isNamed ? element("figcaption", { dir: "auto" }, picture.checkpoint || picture.name) : null);
+      isNamed ? element("figcaption", { dir: "auto" }, ...breakable(picture.checkpoint || picture.name)) : null);
   }
 
   offer(pictures) {
@@ -201,7 +202,7 @@ class Viewer {
     const head = element("thead", {}, element("tr", {},
       element("th", { scope: "col" }, "Score"),
       ...pictures.map((p) => element("th", { scope: "col", dir: "auto", class: this.album.tone(p) },
-        pictures.length > 1 ? p.checkpoint || p.name : "Value"))));
+        ...breakable(pictures.length > 1 ? p.checkpoint || p.name : "Value")))));
     return [head, element("tbody", {}, ...this.album.scores.map((score, k) => this.line(score, k, pictures)))];
   }
 
@@ -209,8 +210,8 @@ class Viewer {
     const values = pictures.map((p) => p.scores[k]);
     const best = Math.max(...values.filter((value) => value !== null));
     const cells = values.map((value) => element("td", {},
-      element(pictures.length > 1 && value === best ? "b" : "span", {}, written(value)),
+      element(pictures.length > 1 && value === best ? "b" : "span", {}, written(value, score.digits)),
       pictures.length === 1 ? rail(value, score) : null));
-    return element("tr", { class: score.tone }, element("th", { scope: "row" }, score.label), ...cells);
+    return element("tr", { class: score.tone }, element("th", { scope: "row" }, ...breakable(score.label)), ...cells);
   }
 }
