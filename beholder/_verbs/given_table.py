@@ -22,5 +22,7 @@ def given_table(scores: str, beside: Sequence[str] = ()) -> ScoreTable:
 
     for folder in (scores, *beside):
         if not is_remote(folder) and not Path(Place(folder).path).exists():
-            raise DataError(f"{folder} does not exist; give a folder that `beholder score` wrote")
+            raise DataError(
+                f"{folder} does not exist; expected a score table, as `beholder score` writes"
+            )
     return ScoreTable(scores, also=beside)

@@ -204,7 +204,7 @@ def _config(table: ScoreTable, options: Mapping[str, Any]) -> LeaderboardConfig:
     return LeaderboardConfig(
         scores=_columns(table, options["column"], all_scores=options["all_scores"]),
         categories=options["category"],
-        pareto=[_objective(each, table.columns) for each in options["pareto"]],
+        pareto=[objective(each, table.columns) for each in options["pareto"]],
         judgements=_judgements(options["judgements"], options["protocol"]),
         protocol=options["protocol"] or "imagereward",
         **{name: options[name] for name in _PLAIN},
@@ -248,7 +248,7 @@ def _only_total(table: ScoreTable) -> str:
         raise ConfigError(f"--score: {error}") from error
 
 
-def _objective(given: str, columns: Sequence[str]) -> Objective:
+def objective(given: str, columns: Sequence[str]) -> Objective:
     """An objective from "NAME[:min]=COLUMN" or "NAME[:min]=FILE[#FIGURE]"."""
     from beholder.eval._ranking.figures import checkpoint_figures  # noqa: PLC0415
     from beholder.eval.pareto import Objective  # noqa: PLC0415

@@ -130,7 +130,7 @@ def _objectives(given: Sequence[str], table: ScoreTable, by: str) -> list[Object
     """The objectives of the trade-offs; ConfigError without checkpoints to compare."""
     if given and not by:
         raise ConfigError("--pareto compares checkpoints; name their column by --by, such as model")
-    return [rank._objective(each, table.columns) for each in given]
+    return [rank.objective(each, table.columns) for each in given]
 
 
 def _first_reward(table: ScoreTable, columns: Sequence[str]) -> str:

@@ -21,7 +21,6 @@ part behind `and` and `or` counts only for the rows that the part before leaves 
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +29,7 @@ import numpy as np
 
 from beholder.errors import ConfigError
 from beholder.eval._expression_functions import ELEMENTWISE, Call, called
+from beholder.eval._expression_literals import ARITHMETIC, folded, members, signed
 from beholder.eval._expression_syntax import fault_in
 from beholder.eval._expression_values import alike, is_member, numbers, sample, truths
 from beholder.eval._filter.frame import Bools, Frame, Values, is_text
@@ -42,12 +42,6 @@ Cut = tuple[str, float | Statistic]
 LONGEST = 2000
 """Characters; nobody writes a longer rule by hand."""
 
-_ARITHMETIC: Mapping[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
 _ORDER: Mapping[type, str] = {
     ast.Lt: "less",
     ast.LtE: "less_equal",
@@ -246,7 +240,7 @@ def _until(parts: Sequence[Evaluate], *, decided_by: bool) -> Evaluate:
 
 def _unary(node: ast.UnaryOp, asked: _Asked) -> Evaluate:
     part = (_compile if isinstance(node.op, ast.Not) else _number)(node.operand, asked)
-    if (literal := _signed(node)) is not None:
+    if (literal := signed(node)) is not None:
         return lambda rows: literal
     if isinstance(node.op, ast.Not):
         return lambda rows: ~truths(part(rows), len(rows))
@@ -257,20 +251,11 @@ def _unary(node: ast.UnaryOp, asked: _Asked) -> Evaluate:
     raise ConfigError(f"{ast.unparse(node)!r} is not allowed in a rule")
 
 
-def _signed(node: ast.UnaryOp) -> int | float | None:
-    """The number that a sign and a literal are; None if it is something else."""
-    try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError):
-        return None
-    return value if type(value) in (int, float) else None
-
-
 def _binary(node: ast.BinOp, asked: _Asked) -> Evaluate:
-    combine = _ARITHMETIC.get(type(node.op))
+    combine = ARITHMETIC.get(type(node.op))
     if combine is None:
         raise ConfigError(f"{ast.unparse(node)!r}: only + - * / are allowed in a rule")
-    if isinstance(node.op, ast.Div) and _folded(node.right) == 0:
+    if isinstance(node.op, ast.Div) and folded(node.right) == 0:
         raise ConfigError(f"{ast.unparse(node)!r} divides by zero, whatever the row")
     left, right = _number(node.left, asked), _number(node.right, asked)
 
@@ -284,19 +269,6 @@ def _binary(node: ast.BinOp, asked: _Asked) -> Evaluate:
     return evaluate
 
 
-def _folded(node: ast.expr) -> float | None:
-    """The number that literals alone come to; None if it is something else."""
-    try:
-        if isinstance(node, ast.BinOp):
-            left, right = _folded(node.left), _folded(node.right)
-            known = left is not None and right is not None and type(node.op) in _ARITHMETIC
-            return float(_ARITHMETIC[type(node.op)](left, right)) if known else None
-        value = ast.literal_eval(node)
-        return float(value) if isinstance(value, (int, float)) else None
-    except (ValueError, TypeError, ArithmeticError):
-        return None
-
-
 def _compare(node: ast.Compare, asked: _Asked) -> Evaluate:
     terms = [node.left, *node.comparators]
     links = [
@@ -308,10 +280,10 @@ def _compare(node: ast.Compare, asked: _Asked) -> Evaluate:
 
 def _link(left: ast.expr, op: ast.cmpop, right: ast.expr, asked: _Asked) -> Evaluate:
     if isinstance(op, (ast.In, ast.NotIn)):
-        members = _members(right)
-        is_texts = not members or any(isinstance(member, str) for member in members)
-        first = _compile(left, asked) if is_texts else _number(left, asked, str(members[0]))
-        return lambda rows: is_member(first(rows), members, len(rows)) == isinstance(op, ast.In)
+        listed = members(right)
+        is_texts = not listed or any(isinstance(member, str) for member in listed)
+        first = _compile(left, asked) if is_texts else _number(left, asked, str(listed[0]))
+        return lambda rows: is_member(first(rows), listed, len(rows)) == isinstance(op, ast.In)
     name = _ORDER.get(type(op))
     if name is None:
         raise ConfigError("`is` is not allowed in a rule; write == or !=")
@@ -332,7 +304,7 @@ def _side(node: ast.expr, beside: ast.expr, asked: _Asked) -> Evaluate:
     is_text_literal = isinstance(beside, ast.Constant) and isinstance(beside.value, str)
     if is_text_literal or _column_name(beside) is not None:
         return _compile(node, asked)
-    is_literal = isinstance(beside, ast.Constant) or _folded(beside) is not None
+    is_literal = isinstance(beside, ast.Constant) or folded(beside) is not None
     return _number(node, asked, ast.unparse(beside) if is_literal else "")
 
 
@@ -362,22 +334,6 @@ def _compared(name: str, left: Values, right: Values, count: int) -> Bools:
         found: Bools = getattr(pc, name)(left, right).to_numpy(zero_copy_only=False)
         return found
     return np.broadcast_to(getattr(np, name)(left, right), count)
-
-
-def _members(node: ast.expr) -> list[Values]:
-    if not isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        raise ConfigError(f'`in` needs a list such as ["a", "b"], got {ast.unparse(node)!r}')
-    return [_member(element) for element in node.elts]
-
-
-def _member(node: ast.expr) -> Values:
-    try:
-        value = ast.literal_eval(node)
-    except ValueError:
-        value = None
-    if not isinstance(value, (bool, int, float, str)):
-        raise ConfigError(f"{ast.unparse(node)!r}: a list holds numbers or texts; quote a text")
-    return value
 
 
 def _call(node: ast.Call, asked: _Asked) -> Evaluate:

@@ -109,7 +109,7 @@ def test_senseless_rules_are_refused(rule: dict[str, object], match: str) -> Non
 
 
 def test_the_top_of_texts_is_refused() -> None:
-    with pytest.raises(ConfigError, match="holds text such as 'p'"):
+    with pytest.raises(ConfigError, match="holds texts such as 'p'"):
         select(ROWS, Rule(top=1, score="prompt"))
 
 

@@ -14,7 +14,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert len(given_table(run)) == 2
     assert given_table(run, [run])._also[0].address == run
     for asked in ((str(tmp_path / "nosuch"), []), (run, [str(tmp_path / "nosuch")])):
-        with pytest.raises(DataError, match=r"nosuch does not exist; give a folder"):
+        with pytest.raises(DataError, match=r"nosuch does not exist; expected a score table"):
             given_table(*asked)
     with pytest.raises(DataError, match="holds no score table"):
         _ = given_table(str(tmp_path)).columns

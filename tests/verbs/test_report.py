@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.sharded_runs import CONFIG, rows, write_run
 from tests.shell import Shell
 
 
@@ -116,3 +117,16 @@ def test_a_remote_page_and_objectives_of_nobody_are_refused(scores: Path, shell:
     assert shell("report", scores, "-r", "tiny", "--pareto", "x=tiny.total", "-o", "r.html") == 2
     assert "--pareto compares checkpoints" in shell.err
     assert not Path("r.html").exists()
+
+
+def test_a_run_that_has_not_ended_has_its_page_and_leaves_with_3(
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = dict.fromkeys(("reward", "alpha", "beholder", "torch", "transformers"), "1")
+    monkeypatch.setattr("tests.sharded_runs.CONFIG", {**CONFIG, **known})
+    half = write_run(tmp_path / "half", {"s-0": rows("ab"), "s-1": None}).folder
+    assert shell("report", half, "--pictures", 0, "-o", tmp_path / "r.html") == 3
+    assert "go on with the run's `beholder score`" in shell.err
+    assert (tmp_path / "r.html").exists()
+    assert shell("report", "nosuch", "-o", tmp_path / "s.html") == 1
+    assert "nosuch does not exist" in shell.err

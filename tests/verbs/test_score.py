@@ -31,7 +31,7 @@ def test_a_sharded_run_is_scored_resumed_and_verified(
         f"{out}: 4 rows in 2 of 2 shards; shards: 0 scored now, 2 before, 0 given up" in shell.out
     )
     assert shell("score", "--verify", "-o", out) == 0
-    assert shell.out == f"{out}: every input has its row; 4 rows in 2 shards\n"
+    assert shell.out == f"{out}: every input has its row; 4 rows in 2 of 2 shards\n"
     (out / "part-0000001.parquet").unlink()
     found = shell.json("score", "--verify", "-o", out, code=1)
     assert found["missing"] == ["part-0000001"]

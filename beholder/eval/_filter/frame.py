@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beholder.eval._filter.statistics import Floats, Rows, Statistic, Statistics
-from beholder.eval._filter.texts import number_column
+from beholder.eval._filter.texts import number_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ class Frame:
 
     def number(self, name: str) -> Values:
         """The values of a column, of texts that are numbers those; see `_filter.texts`."""
-        return self._of(self._part.number(name))
+        return self._of(self._part.column(self._part.number_name(name)))
 
     def _of(self, values: Values) -> Values:
         import pyarrow as pa  # noqa: PLC0415
@@ -85,17 +85,14 @@ class _Part:
         self._table, self.start, self.statistics = part, start, statistics
         self.divides = np.zeros(len(part), bool)
         self._columns: dict[str, Values] = {}
-        self._numbers: dict[str, Values] = {}
 
     def column(self, name: str) -> Values:
         if name not in self._columns:
             self._columns[name] = _values(self._table[name])
         return self._columns[name]
 
-    def number(self, name: str) -> Values:
-        if name not in self._numbers:
-            self._numbers[name] = _values(number_column(self._table, name))
-        return self._numbers[name]
+    def number_name(self, name: str) -> str:
+        return number_name(self._table, name)
 
 
 def is_text(values: Values) -> bool:

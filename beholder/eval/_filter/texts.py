@@ -58,7 +58,7 @@ def with_numbers(table: Parts, used: Mapping[str, str], pairs: Sequence[Pair]) -
     """
     asked = list(dict.fromkeys([*used, *(name for pair in pairs for name in pair[:2])]))
     texts = _texts(table, asked) if asked else set()
-    mixed = [name for *pair, _ in pairs if len(texts & set(pair)) == 1 for name in pair]
+    mixed = [n for *pair, _ in pairs if any(each not in texts for each in pair) for n in pair]
     meant = [name for name in asked if name in texts and (name in used or name in mixed)]
     whole = dict.fromkeys(meant, True)
     for part in table.parts(meant) if meant else ():
@@ -70,7 +70,12 @@ def with_numbers(table: Parts, used: Mapping[str, str], pairs: Sequence[Pair]) -
 
 def number_column(part: pa.Table, name: str) -> pa.ChunkedArray:
     """A column, or the numbers that its texts are."""
-    return part[_BESIDE + name if _BESIDE + name in part.column_names else name]
+    return part[number_name(part, name)]
+
+
+def number_name(part: pa.Table, name: str) -> str:
+    """What `number_column` is called in a part."""
+    return _BESIDE + name if _BESIDE + name in part.column_names else name
 
 
 def _texts(table: Parts, columns: Sequence[str]) -> set[str]:
@@ -92,10 +97,10 @@ def _is_whole(column: pa.ChunkedArray, name: str, beside: str) -> bool:
     finite = pc.is_finite(pc.if_else(reads, texts, "nan").cast("float64"))
     if not pc.all(finite, min_count=0).as_py():
         text = texts.filter(pc.invert(finite))[0].as_py()
-        remedy = f"{_written(name)} == {(beside or text)!r}"
+        remedy = f"{_written(name)} == {(beside or text[:40])!r}"
         raise ConfigError(
-            f"{name} holds texts such as {text!r}, which is no number; write a text to compare it "
-            f"with, as in {remedy}"
+            f"{name} holds texts such as {text[:40]!r}, which is no number, and numbers are asked "
+            f"for; a comparison of texts is written as {remedy}"
         )
     is_whole: bool = pc.all(pc.match_substring_regex(texts, _WHOLE), min_count=0).as_py()
     return is_whole

@@ -62,8 +62,8 @@ def test_one_text_that_is_no_finite_number_makes_the_column_text(text: str) -> N
     with pytest.raises(ConfigError) as caught:
         with_numbers(rows, {"seed": "1"}, [])
     assert str(caught.value) == (
-        f"seed holds texts such as {text!r}, which is no number; write a text to compare it with, "
-        "as in seed == '1'"
+        f"seed holds texts such as {text!r}, which is no number, and numbers are asked for; "
+        "a comparison of texts is written as seed == '1'"
     )
     with_numbers(rows, {}, [("seed", "seed", "equal")])
 
@@ -77,5 +77,5 @@ def test_the_whole_column_decides_however_it_is_cut() -> None:
         assert pa.types.is_float64(number_column(found, "a b").type)
         assert found["a b"].to_pylist() == ["1", "+2", None]
         assert number_column(found, "n").equals(found["n"])
-    with pytest.raises(ConfigError, match=r"as in column\[\"a b\"\] == '\+2'"):
+    with pytest.raises(ConfigError, match=r"written as column\[\"a b\"\] == '\+2'"):
         with_numbers(HeldRows(table.set_column(0, "a b", [["1", "x", "+2"]])), {"a b": "+2"}, [])
