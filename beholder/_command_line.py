@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
 from beholder.errors import ConfigError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Verb(TyperCommand):
@@ -29,7 +32,7 @@ class Verb(TyperCommand):
 class Verbs(typer.Typer):
     """A group of verbs."""
 
-    def command(self, name: str | None = None, **options: Any) -> Any:
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
         """Add a function as a verb; see `typer.Typer.command`."""
         return super().command(name, **{"cls": Verb, **options})
 
