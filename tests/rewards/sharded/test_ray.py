@@ -297,5 +297,5 @@ def test_a_folder_with_other_scores_is_refused_before_any_actor_is_made(
     scene: Scene, cluster: None
 ) -> None:
     config = ShardedConfig(engine="ray", workers=2, batch_size=2)
-    with pytest.raises(ConfigError, match="computed otherwise"):
+    with pytest.raises(ConfigError, match="holds scores by deadly, this run asks for tiny"):
         run_sharded(scene.tars, {"tiny": ("tiny", {})}, scene.out, config)

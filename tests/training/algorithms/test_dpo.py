@@ -271,7 +271,7 @@ def test_settings_that_cannot_be_are_refused(wrong: Mapping[str, Any], why: str)
         DpoConfig(**wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_online_dpo_learns_red_and_forgets_less_than_a_third(tmp_path: Path) -> None:
     """It turns away from losers, so it forgets more than the others for the same share of red."""
     pretraining = Pretraining(weight=0.8, samples=512, batch=64)

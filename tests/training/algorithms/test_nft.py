@@ -173,7 +173,7 @@ def test_settings_out_of_range_are_refused(wrong: Mapping[str, Any]) -> None:
         NftConfig(sampling=Sampling(), **wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nft_learns_red_without_a_gradient_and_keeps_denoising(tmp_path: Path) -> None:
     pretraining = Pretraining(weight=0.26, samples=512, batch=64)
     options = {"prompts_per_batch": 4, "spread": "group", "times_per_sample": 2}
