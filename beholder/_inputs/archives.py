@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
-from beholder._inputs.picture_names import HEAD, is_picture_name
+from beholder._inputs.picture_names import HEAD, is_picture_name, suffix_of
 from beholder._inputs.records import column_of, name_of_column, parsed
 from beholder.errors import DataError, ImageError
 from beholder.images import LIMITS, ImageSource
@@ -253,7 +253,7 @@ def _inside(name: str) -> str:
 
 
 def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    return suffix_of(name).lower()
 
 
 def _keyed(archive: _Archive) -> Iterator[tuple[str, _Entry]]:
@@ -324,9 +324,10 @@ def _columns(
 
 
 def _sidecar(archive: _Archive, name: str, suffix: str, beside: Mapping[str, _Entry]) -> str | None:
-    path = PurePosixPath(name)
-    for stem in (path.stem, path.name.partition(".")[0]):
-        entry = beside.get(str(path.with_name(stem + suffix)))
+    start = name.rfind("/") + 1
+    short = start + len(name[start:].partition(".")[0])
+    for end in (len(name) - len(suffix_of(name)), short):
+        entry = beside.get(name[:end] + suffix)
         if entry is not None:
             return archive.read(entry, LIMITS.bytes).decode("utf-8-sig", "surrogateescape")
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import PurePath
 
 SUFFIX = re.compile(
     r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|gif|bmp|dib|tiff?|avif|hei[cf]|jxl|jp2|p[gp]m|tga|ico)", re.I
@@ -16,7 +15,14 @@ HEAD = 16
 
 def is_picture_name(name: str, head: Callable[[], bytes]) -> bool:
     """Whether a file's suffix, or else what `head` gives, its first `HEAD` bytes, says so."""
-    return SUFFIX.fullmatch(PurePath(name).suffix) is not None or _begins_like_one(head())
+    return SUFFIX.fullmatch(suffix_of(name)) is not None or _begins_like_one(head())
+
+
+def suffix_of(name: str) -> str:
+    """What `pathlib` calls the suffix of a name with "/" between its parts, many times faster."""
+    last = name[name.rfind("/") + 1 :]
+    dot = last.rfind(".")
+    return last[dot:] if 0 < dot < len(last) - 1 else ""
 
 
 def _begins_like_one(head: bytes) -> bool:
