@@ -162,6 +162,13 @@ class ScoreTable:
                 left_over.unlink()
             yield TableWriter(self)
 
+    def runs(self) -> Iterator[ShardedTable]:
+        """The table and those beside it, as far as they are runs that score shard by shard."""
+        if self._sharded.folder.is_run():
+            yield self._sharded
+        for other in self._also:
+            yield from other.runs()
+
     def _stored(self) -> StoredTable:
         own = self._sharded if self._sharded.folder.is_run() else self._appended
         return JoinedTable(own, [t._stored() for t in self._also]) if self._also else own

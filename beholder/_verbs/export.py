@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from beholder import _terminal as terminal
+from beholder._verbs.given_table import given_table
 
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 
@@ -39,9 +40,8 @@ def export(
     Example: beholder export scores/ -o table.parquet --columns key,prompt,mps.total
     """
     from beholder.eval.exporting import export_table  # noqa: PLC0415
-    from beholder.tables import ScoreTable  # noqa: PLC0415
 
-    table = ScoreTable(scores, [*further, *also])
+    table = given_table(scores, [*further, *also])
     asked = [name.strip() for name in columns.split(",")] if columns else None
     with terminal.progress(len(table), "rows") as advance:
         made = export_table(table, out, asked, progress=advance)

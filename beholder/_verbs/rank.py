@@ -12,6 +12,7 @@ import typer
 
 from beholder import _terminal as terminal
 from beholder._verbs import rank_text as text
+from beholder._verbs.given_table import given_table
 from beholder._verbs.unfinished import tell_unfinished
 from beholder.errors import ConfigError
 from beholder.storage import Place, is_remote
@@ -176,7 +177,7 @@ def _rank(options: Mapping[str, Any]) -> None:
     from beholder._verbs.tracking import check_place  # noqa: PLC0415
     from beholder.eval._ranking.neighbours import certainty_fault  # noqa: PLC0415
     from beholder.eval.leaderboard import leaderboard  # noqa: PLC0415
-    from beholder.tables import ScoreTable, unknown  # noqa: PLC0415
+    from beholder.tables import unknown  # noqa: PLC0415
 
     folder = _folder(options["out"])
     for place in options["log"]:
@@ -184,7 +185,7 @@ def _rank(options: Mapping[str, Any]) -> None:
     if why := certainty_fault(options["certainty"], options["alpha"]):
         raise ConfigError(f"--{why}")
     scores = _scores(options["scores"], folder, Drawing.of(options))
-    table = ScoreTable(scores, options["beside"])
+    table = given_table(str(scores), options["beside"])
     if options["by"] not in table.columns:
         raise ConfigError(f"--by: {unknown('column', options['by'], table.columns)}")
     board = leaderboard(table, _config(table, options))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from beholder import _terminal as terminal
 
 if TYPE_CHECKING:
-    from beholder._tables.sharded_table import ShardedTable
     from beholder.tables import ScoreTable
 
 
@@ -19,7 +17,7 @@ def tell_unfinished(table: ScoreTable) -> int:
     do among it, or `OK` with none. What counts is what was there when the table was read: shards
     that appeared since are in no result.
     """
-    lacking = [run for run in _runs(table) if len(run.shards) < len(run.plan())]
+    lacking = [run for run in table.runs() if len(run.shards) < len(run.plan())]
     for run in lacking:
         shards, folder = len(run.plan()), run.folder.place
         terminal.note(
@@ -28,11 +26,3 @@ def tell_unfinished(table: ScoreTable) -> int:
             f"(`beholder score --verify -o {folder}` says which shards, and why)"
         )
     return terminal.SOME_ROWS_FAILED if lacking else terminal.OK
-
-
-def _runs(table: ScoreTable) -> Iterator[ShardedTable]:
-    """The table and those beside it, as far as they are runs."""
-    if table._sharded.folder.is_run():
-        yield table._sharded
-    for other in table._also:
-        yield from _runs(other)
