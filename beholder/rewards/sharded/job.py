@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from beholder._plan.planning import plan
 from beholder._run_folder import Run, RunFolder, Shard, is_done
-from beholder.errors import DataError
+from beholder.errors import BeholderError, DataError
 from beholder.images import Alpha
 from beholder.rewards.sharded import attempts
 from beholder.rewards.sharded.failures import bare
@@ -131,6 +132,7 @@ class Job:
     suspects: set[str] = field(default_factory=set)
     deaths: int = 0
     _config_hash: str = ""
+    _foreseen: tuple[str, tuple[int, int]] | None = None
     _ledger: Ledger | None = None
     _alike: list[str] = field(default_factory=list)
     _kind: str = ""
@@ -147,20 +149,33 @@ class Job:
         plan, shard k is done by rank k modulo world. Raises DataError for a source that cannot be
         planned.
         """
-        planned = self.spec.source, self.spec.prompts or None
-        plan(planned[0], self.folder, prompts=planned[1], shard_size=self.shard_size)
+        if self._foreseen != (run.config_hash, share):
+            self._foresee(run, share)
         warn_of_settings(self.folder, run)
         self._ledger = Ledger(self.folder)
         self._config_hash = run.config_hash
-        self.before = standing(
-            self.folder, run.config_hash, share, with_errors_again=self.retry_failed
-        )
         self.shards = self.before.shards
         for name, found in self.before.done.items():
             if name not in self.before.again:
                 self._count(found)
         self.on_shard(self.done_before, self.shards)
         return self._worth_trying(self.before.left)
+
+    def foresee(self) -> None:
+        """Find out what is left of a run that was begun before, while a worker still loads.
+
+        What goes wrong here is left to `open`: the worker may have a better reason to refuse.
+        """
+        if self.folder.is_run() and self.folder.plan_file().exists():
+            with suppress(BeholderError):
+                self._foresee(self.folder.run(), (0, 1))
+
+    def _foresee(self, run: Run, share: tuple[int, int]) -> None:
+        planned = self.spec.source, self.spec.prompts or None
+        plan(planned[0], self.folder, prompts=planned[1], shard_size=self.shard_size)
+        again = self.retry_failed
+        self.before = standing(self.folder, run.config_hash, share, with_errors_again=again)
+        self._foreseen = run.config_hash, share
 
     @property
     def done_before(self) -> int:

@@ -73,6 +73,7 @@ class _Driver:
         """Until every shard is done or given up; whatever ends it, no worker is left behind."""
         try:
             self._start(0)
+            self._job.foresee()
             while not self._planned or self._queue or self._busy():
                 self._serve()
             self._dismiss()

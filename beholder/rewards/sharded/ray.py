@@ -62,7 +62,7 @@ def run(job: Job) -> None:
             redirect_stdout(sys.stderr),  # where Ray prints that a process died
             cluster(job.address, needs),
         ):
-            left = job.open(_claimed(spec, needs))
+            left = job.open(_claimed(job, spec, needs))
             while left:
                 left = handing.pass_through(left)
     except BaseException:
@@ -240,12 +240,13 @@ def _set(holder: object, values: Mapping[str, Any]) -> None:
         setattr(holder, name, value)
 
 
-def _claimed(spec: WorkerSpec, needs: Needs) -> Run:
+def _claimed(job: Job, spec: WorkerSpec, needs: Needs) -> Run:
     """What the folder's scores are of, from a worker that loads the rewards where actors will."""
     import ray  # noqa: PLC0415
     import ray.exceptions  # noqa: PLC0415
 
     asked = ray.remote(claimed).options(**needs.options()).remote(spec)
+    job.foresee()
     _wait(asked, needs)
     try:
         found: Run | Fatal = ray.get(asked)

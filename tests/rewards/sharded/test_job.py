@@ -10,6 +10,7 @@ from beholder.errors import ConfigError, DataError
 from beholder.rewards.sharded import attempts
 from beholder.rewards.sharded.job import ALIKE_LATER, MOST_DEATHS, Job
 from beholder.rewards.sharded.worker import Worker
+from tests.archives import write_tar
 from tests.rewards.sharded.hostile import job, write_pictures
 
 
@@ -37,6 +38,45 @@ def test_what_was_done_is_left_out_and_counted(pictures: Path, tmp_path: Path) -
     _, left = opened(again)
     assert [shard.name for shard in left] == [shards[3].name]
     assert (len(again.before.done), again.rows, told) == (3, 6, [(3, 4)])
+
+
+def test_what_is_left_is_found_while_a_worker_loads(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = job(pictures, tmp_path / "out")
+    work.foresee()
+    assert work.before.shards == 0, "nothing was begun"
+    worker, shards = opened(work)
+    work.done(worker.score(shards[0]))
+    work.close()
+    again = job(pictures, tmp_path / "out")
+    again.foresee()
+    assert again.before.done.keys() == {shards[0].name}
+    monkeypatch.setattr("beholder.rewards.sharded.job.standing", lambda *_, **__: pytest.fail())
+    assert [shard.name for shard in again.open(worker.run)] == [s.name for s in shards[1:]]
+
+
+def test_what_was_foreseen_of_other_scores_is_not_believed(pictures: Path, tmp_path: Path) -> None:
+    work = job(pictures, tmp_path / "out")
+    worker, shards = opened(work)
+    work.done(worker.score(shards[0]))
+    again = job(pictures, tmp_path / "out")
+    again.foresee()
+    assert len(again.open(replace(worker.run, rewards={"r": {"other": 1}}))) == len(shards)
+
+
+def test_a_source_that_changed_is_told_when_the_worker_stands(
+    pictures: Path, tmp_path: Path
+) -> None:
+    files = {path.name: path.read_bytes() for path in pictures.iterdir()}
+    (tmp_path / "tars").mkdir()
+    tar = write_tar(tmp_path / "tars" / "0.tar", files)
+    worker, _ = opened(job(tar.parent, tmp_path / "out"))
+    write_tar(tar.with_name("1.tar"), files)
+    again = job(tar.parent, tmp_path / "out")
+    again.foresee()
+    with pytest.raises(DataError, match="has changed since"):
+        again.open(worker.run)
 
 
 def test_every_shard_is_some_ranks_and_nobody_elses(pictures: Path, tmp_path: Path) -> None:
