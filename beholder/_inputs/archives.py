@@ -40,6 +40,7 @@ _UNPACKING_FAULTS = (
     lzma.LZMAError,
 )
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_WINDOW = 2**18
 _ZIP_END = 22  # bytes of the last record, before a comment
 _MANY = 2**16 - 1  # stands for any larger number of files
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -209,8 +210,26 @@ def _tar(path: Path) -> Iterator[_Archive]:
     except OSError as error:
         raise DataError(f"{path} cannot be opened: {error}") from error
     with file:
-        entries = _tar_entries(path, file)
-        yield _Archive(entries, lambda entry, most: _span(file, entry, most))
+        entries, window = _tar_entries(path, file), _Window(file)
+        yield _Archive(entries, lambda entry, most: _span(window, entry, most))
+
+
+class _Window:
+    """Bytes of a file from anywhere; of members side by side, many by one reading."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._at, self._bytes = 0, b""
+
+    def read(self, at: int, size: int) -> bytes:
+        """Up to `size` bytes from `at` on; fewer where the file ends."""
+        start = at - self._at
+        if not 0 <= start <= start + size <= len(self._bytes):
+            is_near = abs(start) <= _WINDOW
+            self._file.seek(at)
+            self._bytes = self._file.read(max(size, _WINDOW) if is_near else size)
+            self._at, start = at, 0
+        return self._bytes[start : start + size]
 
 
 def _tar_entries(path: Path, file: BinaryIO) -> list[_Entry]:
@@ -235,14 +254,13 @@ def _tar_entry(info: tarfile.TarInfo) -> _Entry:
     return _Entry(_inside(info.name), info.size, info.offset_data if is_plain else None)
 
 
-def _span(file: BinaryIO, entry: _Entry, most: int) -> bytes:
+def _span(window: _Window, entry: _Entry, most: int) -> bytes:
     if not isinstance(entry.at, int):
         raise ImageError(
             "not-a-file", "it is a link, device or sparse in its archive; pack the picture itself"
         )
     try:
-        file.seek(entry.at)
-        return file.read(min(entry.size, most))
+        return window.read(entry.at, min(entry.size, most))
     except OSError as error:
         raise ImageError("unreadable", f"its archive cannot be read: {error}") from error
 

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from beholder._inputs.archives import Member, PackedPictures, expanded, packed_pictures
+from beholder._inputs.archives import (
+    Member,
+    PackedPictures,
+    expanded,
+    packed_images,
+    packed_pictures,
+)
 from beholder.errors import DataError, ImageError
 from beholder.images import LIMITS, read_image, read_images
 from tests.archives import encoded, write_archive, write_tar, write_zip
@@ -235,3 +241,16 @@ def test_a_sparse_member_of_a_tar_fails_rather_than_lose_its_holes(tmp_path: Pat
         sparse.size = 4
         archive.addfile(sparse, io.BytesIO(b"data"))
     assert why_of(members(tmp_path / "a.tar")[0]).code == "not-a-file"
+
+
+def test_small_members_come_many_by_one_reading_and_far_ones_as_they_are(tmp_path: Path) -> None:
+    files = {f"{k:03}.png": encoded(k) for k in range(200)}
+    files |= {f"{k:03}.txt": f"prompt {k}".encode() for k in range(200)}
+    files["100.png"] = bytes(2**19)  # larger than a window, in the middle
+    path = write_tar(tmp_path / "a.tar", files)
+    found = members(path)
+    assert [m.image for m in found] == [files[f"{k:03}.png"] for k in range(200)]
+    assert [m.prompt for m in found] == [f"prompt {k}" for k in range(200)]
+    with packed_images(path) as image:
+        for k in (199, 0, 100, 7, 101, 198):
+            assert image(f"{k:03}.png") == files[f"{k:03}.png"]
