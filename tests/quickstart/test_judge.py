@@ -55,7 +55,7 @@ def test_fresh_pictures_depend_on_the_seed_alone() -> None:
     assert not torch.equal(one.pixels, other.pixels)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_judge_that_learned_a_little_orders_new_pictures_better_than_chance() -> None:
     judge = train_judge(300, seed=0, steps=60)
     new = fresh_truth(150, seed=9)

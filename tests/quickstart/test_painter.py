@@ -50,7 +50,7 @@ def test_every_word_of_the_prompts_is_known_and_others_are_not(manifest: Path) -
     assert tokenizer.unk_token_id in tokenizer("a photo of the moon").input_ids
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_painter_that_learned_two_colours_draws_the_one_that_is_asked_for(
     manifest: Path, tmp_path: Path
 ) -> None:

@@ -17,8 +17,8 @@ SIZES = Sizes(train_prompts=13, test_prompts=6, borrowed=1)
 FIT = FitConfig(steps=4, warmup_steps=1, checkpoint_every_steps=2, precision="fp32")
 
 
+@pytest.mark.long
 @pytest.mark.weights
-@pytest.mark.slow
 def test_the_whole_loop_leaves_a_report_a_summary_and_a_reward(tmp_path: Path) -> None:
     folder = tmp_path / "quickstart"
     lines: list[str] = []

@@ -103,7 +103,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         DraftConfig(**wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "weight"), [({"k": 2}, 20.0), ({"lv": 1}, 17.0)], ids=["K", "LV"]
 )

@@ -55,7 +55,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         ReflConfig(**wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_refl_learns_red_and_keeps_denoising(tmp_path: Path) -> None:
     # The levels at which the toy decides what a picture becomes.
     options = {"low": 0.6, "high": 0.9, "pretraining": toy_pretraining(8.0)}
