@@ -43,6 +43,7 @@ from beholder._inputs.records import ALIASES, Records, manifest_records, parquet
 from beholder._inputs.remote_files import fetch_each
 from beholder._inputs.rows import Inputs as Inputs
 from beholder._inputs.rows import Row as Row
+from beholder._inputs.saved_sets import open_saved
 from beholder._inputs.sources import (
     Archives,
     Manifest,
@@ -139,9 +140,7 @@ def records_of(source: Tables | Manifest | Saved) -> tuple[Records, Place]:
 
 
 def _saved_records(folder: Path) -> Records:
-    from datasets import load_from_disk  # noqa: PLC0415
-
-    records = _dataset_records(load_from_disk(str(folder)))
+    records = _dataset_records(open_saved(folder))
 
     def places() -> Iterator[str]:
         return (f"{folder.absolute()}#{row}" for row in range(records.count()))

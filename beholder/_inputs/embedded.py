@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from beholder._inputs.records import column_of, open_parquet
+from beholder._inputs.saved_sets import open_saved
 from beholder.errors import DataError, ImageError
 from beholder.images import ImageSource
 from beholder.storage import Place
@@ -36,12 +37,9 @@ def parquet_images(place: Place) -> Iterator[Find]:
 
 def dataset_images(folder: Path) -> Find:
     """What gives the picture of a row of a saved data set; DataError if it is damaged."""
-    from datasets import Image, load_from_disk  # noqa: PLC0415
+    from datasets import Image  # noqa: PLC0415
 
-    try:
-        dataset = load_from_disk(str(folder))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} is damaged or no saved data set: {error}") from error
+    dataset = open_saved(folder)
     column = _image_column(dataset.column_names, str(folder))
     if isinstance(dataset.features[column], Image):
         dataset = dataset.cast_column(column, Image(decode=False))

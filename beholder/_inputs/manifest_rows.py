@@ -13,9 +13,9 @@ from typing import Any
 from beholder._inputs.records import ALIASES, Records, column_of, name_of_column
 from beholder._inputs.remote_files import fetch_each
 from beholder._inputs.rows import Inputs, Row
-from beholder.errors import DataError
+from beholder.errors import DataError, ImageError
 from beholder.images import ImageSource
-from beholder.storage import Place, is_remote
+from beholder.storage import STORES, Place, is_remote, scheme_of
 
 
 def manifest_rows(records: Records, root: Place, name: str, before: int = 0) -> Inputs:
@@ -87,7 +87,8 @@ def _picture_of(value: Any, root: Place, above: str) -> tuple[ImageSource | None
     if isinstance(value, (str, os.PathLike)) and os.fspath(value):
         path = os.fspath(value)
         where = _located(path, root, above)
-        return where, path if _is_simple(path) else Path(path).as_posix(), where
+        key = path if _is_simple(path) else Path(path).as_posix()
+        return (where if _is_near(path, root) else _not_fetched(where)), key, where
     if isinstance(value, Mapping):  # as `datasets` writes pictures
         embedded, named = value.get("bytes"), value.get("path")
         return (embedded, str(named or ""), "") if embedded else _picture_of(named, root, above)
@@ -100,6 +101,19 @@ def _located(path: str, root: Place, above: str) -> str:
     if _is_simple(path) and not path.startswith("/"):
         return f"{above}/{path}"
     return os.path.abspath(os.path.join(above, path))  # noqa: PTH100, PTH118
+
+
+def _is_near(path: str, root: Place) -> bool:
+    """Whether a picture lies in a store or beside its list: no list sends us to other hosts."""
+    if not root.is_remote or not is_remote(path) or scheme_of(path) in STORES:
+        return True
+    return path.split("/")[:3] == root.address.split("/")[:3]
+
+
+def _not_fetched(where: str) -> ImageError:
+    return ImageError(
+        "unreadable", f"{where!r} is on another host than its list; download it first"
+    )
 
 
 def _is_simple(path: str) -> bool:

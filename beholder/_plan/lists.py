@@ -16,7 +16,7 @@ from typing import Any
 
 from beholder._inputs.rows import Row
 from beholder._run_folder import Shard
-from beholder.errors import DataError
+from beholder.errors import DataError, ImageError
 from beholder.storage import Place
 
 _MARK = 32  # hexadecimal digits
@@ -67,6 +67,8 @@ def read_list(shard: Shard) -> Iterator[Row]:
 
 def _lean(row: Row) -> Row:
     """A row that holds no picture, only whether it has one."""
+    if isinstance(row.image, ImageError):  # an address that must not be fetched
+        return replace(row, image=None)
     return row if row.image is None or isinstance(row.image, str) else replace(row, image=b"")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beholder._inputs.records import Records, column_of
+from beholder._inputs.saved_sets import open_saved
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,9 +22,7 @@ def light_records(folder: Path, records: Records) -> Records:
     image = column_of("image", records.columns)
 
     def read() -> Iterator[dict[str, Any]]:
-        from datasets import load_from_disk  # noqa: PLC0415
-
-        dataset = load_from_disk(str(folder)).with_format("arrow")
+        dataset = open_saved(folder).with_format("arrow")
         for start in range(0, len(dataset), _BATCH):
             yield from _light(dataset[start : start + _BATCH], image)
 

@@ -71,10 +71,15 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}")
     state = _read_by_magic(path)
+    check_finite(state, str(path))
+    return state
+
+
+def check_finite(state: Mapping[str, Tensor], where: str) -> None:
+    """Raise WeightsError naming weights that are NaN or infinite; no file format refuses them."""
     broken = [name for name, value in state.items() if not _is_finite(value)]
     if broken:
-        raise WeightsError(f"{path} holds NaN or infinite weights: {_listed(broken)}")
-    return state
+        raise WeightsError(f"{where} holds NaN or infinite weights: {_listed(broken)}")
 
 
 def load_exact(

@@ -196,15 +196,18 @@ def _transformers(where: str, options: Mapping[str, Any]) -> object:
 
     from beholder._published.weights import hub_errors  # noqa: PLC0415
 
+    given = {"trust_remote_code": False, **options}
     with hub_errors(f"cannot read the config of {where!r}", "a folder that holds config.json"):
         config, unknown = transformers.AutoConfig.from_pretrained(
-            where, return_unused_kwargs=True, **options
+            where, return_unused_kwargs=True, **given
         )
     if unknown:
         raise ConfigError(f"the config of {where!r} has no {', '.join(sorted(unknown))}")
     named = next(iter(config.architectures or ()), "")
     kind = getattr(transformers, named, None)
-    return transformers.AutoModel.from_config(config) if kind is None else kind(config)
+    if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel):
+        return kind(config)
+    return transformers.AutoModel.from_config(config, trust_remote_code=False)
 
 
 class TorchScript(nn.Module):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import cast
 
 import torch
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from beholder._published.downloads import download
+from beholder._published.weights import read_state
 from beholder.errors import WeightsError
 
 TRUNK = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
@@ -70,11 +70,11 @@ def load_lpips(trunk: str | Path | None = None) -> Lpips:
     """
     path = download(TRUNK, _SHA256) if trunk is None else Path(trunk)
     model = Lpips()
+    state = read_state(path)
+    own = {k.removeprefix(_PREFIX): v for k, v in state.items() if k.startswith(_PREFIX)}
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        own = {k.removeprefix(_PREFIX): v for k, v in state.items() if k.startswith(_PREFIX)}
         model.features.load_state_dict(own)
-    except (OSError, RuntimeError, UnpicklingError, AttributeError, EOFError) as error:
+    except RuntimeError as error:
         raise WeightsError(f"{path} does not hold AlexNet's weights: {error}") from error
     return model.eval().requires_grad_(requires_grad=False)
 

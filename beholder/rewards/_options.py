@@ -13,7 +13,7 @@ def read_options(text: str, where: Path) -> dict[str, object]:
     """The object in a `config.json`; raises WeightsError if it is not a reward's."""
     try:
         loaded = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of many digits, lists in lists
         raise WeightsError(f"{where} is not JSON: {error}") from error
     if not isinstance(loaded, dict) or not isinstance(loaded.get("reward"), str):
         raise WeightsError(

@@ -30,6 +30,7 @@ from beholder.calibration import FILE as CALIBRATION
 from beholder.errors import WeightsError
 from beholder.rewards._base import Reward, read_options, saved_name
 from beholder.rewards._calibration import save_calibration
+from beholder.rewards._folder_options import check_told
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -172,6 +173,7 @@ def _read_config(root: Path) -> tuple[str, dict[str, object]]:
         options, sha256 = saved.get("options"), saved.get("sha256")
         if not isinstance(options, dict) or not isinstance(sha256, str):
             raise WeightsError(f"{config} lacks the options or the sha256 of a saved reward")
+        check_told(options, config)
         check_sha256(root / WEIGHTS, sha256)
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{root} does not hold a whole saved reward: {error}") from error

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from beholder._inputs.rows import Row
 from beholder._plan.lists import read_list, write_lists
+from beholder.errors import ImageError
 from beholder.storage import Place
 
 ROWS = [
@@ -27,6 +28,14 @@ def test_rows_come_back_with_where_their_pictures_are(tmp_path: Path) -> None:
     ]
     assert [r.image for r in found] == [ROWS[0].name, ROWS[1].name, None]
     assert [(s.name, s.rows) for s in shards] == [("part-0000000", 2), ("part-0000001", 1)]
+
+
+def test_an_address_that_must_not_be_fetched_is_not_fetched_later(tmp_path: Path) -> None:
+    address = "http://169.254.169.254/a.png"
+    refused = Row(key="a", image=ImageError("unreadable", "far"), prompt="fox", name=address)
+    (shard,) = write_lists([refused], Place(tmp_path), [1])
+    (found,) = read_list(shard)
+    assert found.image is None
 
 
 def test_a_list_holds_no_picture_and_its_mark_is_of_its_contents(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from beholder._inputs.manifest_rows import manifest_rows, named_columns, uncounted_rows
 from beholder._inputs.records import Records
-from beholder.errors import DataError
+from beholder._inputs.rows import Row
+from beholder.errors import DataError, ImageError
 from beholder.storage import Place
 
 
@@ -30,6 +31,34 @@ def test_paths_are_keys_and_are_found_from_the_manifest(path: str, key: str, whe
     assert (row.key, row.image, row.name) == (key, where, where)
     (row,) = manifest_rows(records({"image": {"path": path, "bytes": None}}), Place("/data"), "m")
     assert (row.key, row.image) == (key, where)
+
+
+@pytest.mark.parametrize("root", ["hf://datasets/a/b", "https://here.example/x", "memory://x"])
+def test_no_list_sends_us_to_another_host(root: str) -> None:
+    for address in ("http://169.254.169.254/a.png", "ftp://x/a.png", "https://here.example.evil/a"):
+        (row,) = uncounted(address, root)
+        assert isinstance(row.image, ImageError)
+        assert row.image.code == "unreadable"
+        assert "another host than its list" in str(row.image)
+        assert row.name == address
+
+
+def test_pictures_in_stores_and_beside_their_list_are_fetched() -> None:
+    given = {
+        "s3://other/a.png": "hf://datasets/a/b",
+        "https://here.example/y/a.png": "https://here.example/x",
+    }
+    for address, root in given.items():
+        (row,) = uncounted(address, root)
+        assert row.image == address
+    (row,) = uncounted("b/a.png", "https://here.example/x")
+    assert row.image == "https://here.example/x/b/a.png"
+
+
+def uncounted(image: str, root: str) -> list[Row]:
+    given = records({"image": image})
+    named = named_columns(given.columns, "m")
+    return [row for row, _ in uncounted_rows(given, named, Place(root), "m")]
 
 
 def test_numbers_of_rows_go_on_from_those_before() -> None:

@@ -21,7 +21,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from beholder._published.weights import hub_errors, load_exact, read_state, sha256_of
+from beholder._published.weights import (
+    check_finite,
+    hub_errors,
+    load_exact,
+    read_state,
+    sha256_of,
+)
 from beholder.errors import ConfigError, DataError, MissingDependencyError, WeightsError
 from beholder.eval.extractors._base import Extractor, weights_id
 from beholder.eval.extractors._beyond_weights import joint_id, settings_text, source_text
@@ -220,8 +226,9 @@ def _transformers(name: str, path: Path | None) -> Found:
         raise MissingDependencyError("hf: needs transformers: pip install transformers") from error
     with hub_errors(f"transformers cannot load {name}", "hf:FOLDER, a local copy"):
         whole, report = AutoModel.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True
+            name, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
+    check_finite(whole.state_dict(), name)
     absent = _without_invented(whole, report["missing_keys"])
     network = getattr(whole, "vision_model", whole)  # CLIP and its kin read texts too
     found = weights_id(network.state_dict())

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from beholder._published.weights import load_exact, read_state
+from beholder._published.weights import check_finite, load_exact, read_state
 from beholder.errors import ConfigError, DataError, MissingDependencyError, WeightsError
 from beholder.eval.extractors._base import weights_id
 from beholder.eval.extractors._beyond_weights import joint_id, settings_text
@@ -316,6 +316,7 @@ def _from_folder(path: Path, protocol: str) -> VideoMaeExtractor:
         raise WeightsError(
             f"{path} lacks {', '.join(missing[:4])} and so is no fine-tuned VideoMAE"
         )
+    check_finite(model.state_dict(), str(path))
     config = model.config
     layers = {"pooled": config.hidden_size, "logits": config.num_labels}
     chosen = choose(PROTOCOLS, protocol, config.image_size)

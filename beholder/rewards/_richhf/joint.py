@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import check_finite
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._towers._encoders import TextEncoder
 
@@ -121,9 +122,11 @@ def config_values(config: Any) -> dict[str, object]:
 def pretrained(kind: Any, folder: str, **options: object) -> Any:
     """A transformers model of that class from a local folder or the hub, in float32.
 
-    Raises WeightsError if it is not there.
+    Raises WeightsError if it is not there, or holds NaN.
     """
     try:
-        return kind.from_pretrained(folder, dtype=torch.float32, **options)
+        model = kind.from_pretrained(folder, dtype=torch.float32, **options)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder} holds no {kind.__name__} weights: {error}") from error
+    check_finite(model.state_dict(), folder)
+    return model

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from beholder._published.weights import load_exact, read_state
+from beholder._published.weights import check_finite, load_exact, read_state
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
 from beholder.rewards._saved_text import SavedText
@@ -223,6 +223,8 @@ def _timm_model(name: str) -> Any:
         import timm  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError("timm_text towers need timm: pip install timm") from error
+    if not timm.is_model(name):  # "hf-hub:…" would be fetched from the hub
+        raise ConfigError(f"timm has no model {name!r}; timm.list_models() lists them")
     try:
         return timm.create_model(name, pretrained=False)
     except RuntimeError as error:
@@ -233,11 +235,12 @@ def _from_folder(folder: Path) -> dict[str, Any]:
     from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         with _without_bars():
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder} holds no text encoder with its tokenizer: {error}") from error
+    check_finite(model.state_dict(), str(folder))
     return {
         "model": model,
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
@@ -265,7 +268,8 @@ def _random_model(config: Mapping[str, object]) -> Any:
     rest = dict(config)
     kind = rest.pop("model_type", None)
     try:
-        return AutoModel.from_config(AutoConfig.for_model(kind, **rest))
+        config = AutoConfig.for_model(kind, **rest)
+        return AutoModel.from_config(config, trust_remote_code=False)
     except (KeyError, ValueError) as error:
         raise ConfigError(
             f"transformers cannot build a text encoder of {kind!r}: {error}"

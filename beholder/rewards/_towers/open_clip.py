@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.weights import check_finite
 from beholder.errors import ConfigError, WeightsError
 from beholder.rewards._base import take_options
 from beholder.rewards._preprocess import Preprocess
@@ -176,7 +178,9 @@ class OpenClipTowers(Towers):
 def _configuration(name: str) -> dict[str, Any]:
     import open_clip  # noqa: PLC0415
 
-    config: dict[str, Any] | None = open_clip.get_model_config(name)
+    config: dict[str, Any] | None = None
+    if ":" not in name:  # "hf-hub:…" takes a configuration, and what it names, from anywhere
+        config = open_clip.get_model_config(name)
     if config is None:
         close = difflib.get_close_matches(name, open_clip.list_models(), n=1)
         hint = f"did you mean {close[0]!r}?" if close else "see open_clip.list_models()"
@@ -204,7 +208,7 @@ def _create(name: str, config: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _load(model: object, name: str, pretrained: str) -> None:
+def _load(model: nn.Module, name: str, pretrained: str) -> None:
     import open_clip  # noqa: PLC0415
 
     path: str | None = pretrained
@@ -218,8 +222,9 @@ def _load(model: object, name: str, pretrained: str) -> None:
         path = _download(found, name, pretrained)
     try:
         open_clip.load_checkpoint(model, path, weights_only=True)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, UnpicklingError, EOFError) as error:
         raise WeightsError(f"{path} does not fit open_clip's {name}: {error}") from error
+    check_finite(model.state_dict(), str(path))
 
 
 def _download(found: Mapping[str, object], name: str, tag: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from beholder.annotation.sources._scenes.nouns import head, noun_phrase
-from beholder.annotation.sources._scenes.pixels import to_picture, to_values
+from beholder.annotation.sources._scenes.pixels import FORMATS, to_picture, to_values
 from beholder.annotation.sources._scenes.shapes import SHAPES, drawn
 from beholder.annotation.sources._scenes.splits import split_of
 
@@ -141,7 +141,7 @@ def _caption(path: Path) -> str:
 
 def _is_usable(path: Path) -> bool:
     """Whether it is large and solid enough to be seen; a long thin one hides what is behind."""
-    with Image.open(path) as opened:
+    with Image.open(path, formats=FORMATS) as opened:
         if max(opened.size) < _SHORTEST:
             return False
     picture = _opened(str(path))
@@ -152,7 +152,7 @@ def _is_usable(path: Path) -> bool:
 
 @lru_cache(maxsize=1024)
 def _opened(file: str) -> Image.Image:
-    with Image.open(file) as opened:
+    with Image.open(file, formats=FORMATS) as opened:
         whole = opened.convert("RGBA")
     picture = whole.crop(whole.getchannel("A").point(lambda a: 255 * (a > 16)).getbbox())
     picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)

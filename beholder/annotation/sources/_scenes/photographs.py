@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image, ImageOps
 
+from beholder.annotation.sources._scenes.pixels import FORMATS
 from beholder.annotation.sources._scenes.splits import split_of
 from beholder.errors import MissingDependencyError
 
@@ -120,7 +121,7 @@ def _below(folder: Path) -> list[Path]:
 @lru_cache(maxsize=512)
 def _opened(file: str, size: int) -> Image.Image:
     """In RGB, no finer than a crop of it can show."""
-    with Image.open(file) as opened:
+    with Image.open(file, formats=FORMATS) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     shrunk = _FINEST * size / min(picture.size)
     if shrunk < 1:

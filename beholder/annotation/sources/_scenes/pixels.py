@@ -17,6 +17,9 @@ Mask: TypeAlias = npt.NDArray[np.float32]
 Grey: TypeAlias = npt.NDArray[np.uint8]
 """Grey levels, (s, s), or colours, (s, s, 3)."""
 
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""Of the files that are opened; Pillow would try all that it knows, by their contents."""
+
 
 def to_values(picture: Image.Image) -> Values:
     """The pixels of a picture as floats."""
