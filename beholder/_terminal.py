@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,12 @@ OK, FAILED, USAGE, SOME_ROWS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 DEBUG = "BEHOLDER_DEBUG"
+
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\N{LEFT-TO-RIGHT EMBEDDING}-\N{RIGHT-TO-LEFT OVERRIDE}"
+    "\N{LEFT-TO-RIGHT ISOLATE}-\N{POP DIRECTIONAL ISOLATE}\ud800-\udfff]"
+)
+"""Control characters, those that reorder the text after them, and what UTF-8 cannot say."""
 
 
 def run(command: Callable[..., object]) -> NoReturn:
@@ -67,14 +74,22 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+def harmless(text: str) -> str:
+    r"""Text that no terminal obeys: what is hidden is spelt out, an escape as \x1b.
+
+    Names and prompts are of strangers. Line breaks and tabs stay.
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def say(text: str = "") -> None:
     """A line for people, on standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(harmless(text) + "\n")
 
 
 def note(text: str) -> None:
     """A line for people on standard error, where standard output is for programs."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(harmless(text) + "\n")
 
 
 class _Notes(logging.Handler):
@@ -95,7 +110,8 @@ def show_log() -> None:
 
 def emit(values: object) -> None:
     """Numbers for programs: JSON on standard output, NaN and infinities as null."""
-    sys.stdout.write(json.dumps(finite(values), indent=2, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(finite(values), indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write(_HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def finite(values: object) -> object:
@@ -218,8 +234,15 @@ def split_spec(spec: str) -> tuple[str, str]:
     column, sign, rest = spec.partition("=")
     if sign and column.isidentifier():
         return column, rest
-    name = Path(spec).name if ":" not in spec else spec.rpartition(":")[2]
+    spec = spec.rstrip("/") if spec.startswith(("http://", "https://")) else spec
+    is_own = ":" in spec and "/" not in spec  # module:Class
+    name = spec.rpartition(":")[2] if is_own else Path(spec).name
+    if spec.startswith(("http://", "https://")) and spec.count("/") == _BARE:
+        name = "remote"  # the first that is served there, whatever it is
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name), spec
+
+
+_BARE = 2  # slashes of an address without a path
 
 
 def split_settings(
@@ -237,6 +260,11 @@ def split_settings(
             raise ConfigError(f"--set takes {kind[:-1]}.option=value, got {setting!r}")
         if column not in columns:
             raise ConfigError(f"--set names {column!r}, but the {kind} are {', '.join(columns)}")
+        if option == "token":
+            raise ConfigError(
+                f"every user of a machine reads its command lines; set BEHOLDER_TOKEN or --set "
+                f"{column}.token_file=FILE instead of --set {path}"
+            )
         options.setdefault(column, {})[option] = _value(path, value)
     return options
 

@@ -41,5 +41,21 @@ class AnnotationError(BeholderError, ValueError):
     """An annotation export or server breaks its contract."""
 
 
+class ServerError(BeholderError):
+    """A reward server gave no answer, or none that can be used.
+
+    Not a ValueError: no picture is to blame, and whoever scores many ends rather than noting it as
+    the fault of each.
+
+    Attributes:
+        status: of HTTP; 0 if nothing was answered.
+        code: as the server says, such as "queue-full"; "" if it says nothing.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
 class MissingDependencyError(BeholderError, ImportError):
     """An optional dependency is needed but not installed."""

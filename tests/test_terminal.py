@@ -58,6 +58,9 @@ def test_a_reward_is_named_by_its_column() -> None:
     assert terminal.split_spec("runs/my-reward") == ("my_reward", "runs/my-reward")
     assert terminal.split_spec("mine=runs/a=b") == ("mine", "runs/a=b")
     assert terminal.split_spec("package.module:Mine") == ("Mine", "package.module:Mine")
+    for address in ("http://127.0.0.1:8000/mps", "https://rewards.example.org/mps"):
+        assert terminal.split_spec(address) == ("mps", address)
+    assert terminal.split_spec("http://10.0.0.1:8000/") == ("remote", "http://10.0.0.1:8000")
 
 
 def test_settings_reach_their_reward_with_types() -> None:
@@ -70,6 +73,25 @@ def test_settings_reach_their_reward_with_types() -> None:
         terminal.split_settings(["hps.x=1"], ["mps"])
 
 
+def test_a_token_is_no_argument() -> None:
+    with pytest.raises(ConfigError, match=r"mps\.token_file=FILE") as refused:
+        terminal.split_settings(["mps.token=secret"], ["mps"])
+    assert "secret" not in str(refused.value)
+
+
 def test_two_rewards_may_not_share_columns() -> None:
     with pytest.raises(ConfigError, match="share the columns 'tiny'"):
         terminal.named_rewards(["tiny", "tiny"], [], None)
+
+
+def test_no_text_of_a_stranger_is_obeyed_by_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "a\x1b[2J\x1b]0;x\x07\x9b31m\r\u202eb\ud800\tc\nd קפה 🧑\u200d🚀"
+    terminal.say(text)
+    terminal.note(text)
+    said = capsys.readouterr()
+    shown = "a\\x1b[2J\\x1b]0;x\\x07\\x9b31m\\r\\u202eb\\ud800\tc\nd קפה 🧑\u200d🚀\n"
+    assert said.out == said.err == shown
+    terminal.emit({"key": text})
+    emitted = capsys.readouterr().out
+    assert json.loads(emitted) == {"key": text}
+    assert not set(emitted) & set("\x1b\x07\x9b\r\u202e\ud800")

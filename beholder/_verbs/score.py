@@ -19,7 +19,8 @@ Rewards = Annotated[
     typer.Option(
         "--reward",
         "-r",
-        help="A name, folder, hub repository or module:Class; NAME=... names its columns.",
+        help="A name, folder, hub repository, module:Class or http://host:port/name; NAME=... "
+        "names its columns.",
     ),
 ]
 Settings = Annotated[

@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import logging
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,8 @@ from beholder.rewards._precision import checked_device
 if TYPE_CHECKING:
     import torch
 
+_LOG = logging.getLogger(__name__)
+_PLACE = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\]):\d{1,5}(/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
 _NOT_REWARDS = {"scoring", "serving", "sharded"}
 
 
@@ -54,25 +59,31 @@ def load(
 
     Args:
         name: one of `names()`; a folder written by `save_pretrained`; a hub repository "user/repo"
-            that holds such a folder; or one of your own as "module:Class".
+            that holds such a folder; one of your own as "module:Class"; or one that a server
+            scores with, as "http://host:8000/mps".
         weights: a local file in the reward's published format; None takes the published weights.
             Of an ensemble: member -> how much it counts.
         config: overrides the sizes of the architecture; without `weights` the model is random.
         device: where the reward goes; None leaves it on the CPU.
         dtype: what its floating-point weights are cast to; None keeps them. The parts that decide
-            the last digits of a score, `Reward.float32`, are not cast to half precision.
+            the last digits of a score, `Reward.float32`, are not cast to half precision. A server
+            keeps its own.
         calibration: a file that `beholder calibrate` wrote for this reward in this precision; None
             takes the one in the reward's folder, if there is one and it fits.
-        options: what the reward's own `build` accepts, such as `threshold` of MPS.
+        options: what the reward's own `build` accepts, such as `threshold` of MPS; of a server
+            `token_file`, `timeout` and more, see `RemoteReward`.
 
     Raises:
         ConfigError: if the name or an option is unknown.
         WeightsError: if the weights are missing or do not fit, or the calibration is another's.
+        ServerError: if a server does not answer.
     """
     given = {"weights": weights, "config": config}
     options |= {key: value for key, value in given.items() if value is not None}
     where = None if device is None else checked_device(device)
     reward = _build(name, options).cast(dtype)
+    if dtype is not None and _is_address(name):
+        _LOG.warning("dtype=%s is left out: the server of %s keeps its own", dtype, name)
     if calibration is not None or reward.folder is not None:
         from beholder.rewards import _calibration  # noqa: PLC0415  (it imports this module)
 
@@ -85,6 +96,10 @@ def load(
 
 
 def _build(name: str, options: dict[str, object]) -> Reward:
+    if _is_address(name):
+        from beholder.rewards._remote import reward as remote  # noqa: PLC0415  (it imports `Reward`)
+
+        return _call(partial(remote.build, name), name, options)
     if ":" in name and not Path(name).exists():
         return _own(name, options)
     if name in names():
@@ -97,12 +112,18 @@ def _build(name: str, options: dict[str, object]) -> Reward:
     raise ConfigError(f"no reward named {name!r}, nor a reward folder there; {_hint(name)}")
 
 
+def _is_address(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
+
+
 def _hint(name: str) -> str:
     close = difflib.get_close_matches(name, names(), n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names())}"
 
 
 def _own(name: str, options: dict[str, object]) -> Reward:
+    if _PLACE.fullmatch(name):  # no class is called by a number
+        raise ConfigError(f"no reward named {name!r}; did you mean http://{name}?")
     module, _, attribute = name.partition(":")
     try:
         factory = getattr(importlib.import_module(module), attribute)

@@ -81,6 +81,10 @@ class Reward(nn.Module, ABC):
     def options(self) -> dict[str, object]:
         """JSON-ready options from which `from_options` rebuilds this architecture."""
 
+    def deciding(self) -> dict[str, object]:
+        """Those of `options` that decide its numbers: all, but where a server is."""
+        return self.options()
+
     @classmethod
     @abstractmethod
     def from_options(cls, options: Mapping[str, object]) -> Reward:

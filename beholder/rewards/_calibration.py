@@ -28,7 +28,7 @@ def owner_of(reward: Reward) -> Owner:
 
     return Owner(
         reward=saved_name(reward),
-        options=json.loads(json.dumps(reward.options())),
+        options=json.loads(json.dumps(reward.deciding())),
         weights=weights_hash(reward),
         precision=_precision(reward),
     )

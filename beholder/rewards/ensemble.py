@@ -101,6 +101,11 @@ class Ensemble(Reward):
         }
 
     @override
+    def deciding(self) -> dict[str, object]:
+        members = {n: {**described(m), "options": m.deciding()} for n, m in self._named()}
+        return {**self.options(), "rewards": members}
+
+    @override
     def preprocess(self, pixels: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
         return packed([member.preprocess(pixels) for _, member in self._named()])
 

@@ -155,7 +155,7 @@ def configuration(reward: Reward, alpha: Alpha) -> dict[str, object]:
     return {
         "reward": reward.card.name,
         "class": f"{type(reward).__module__}:{type(reward).__qualname__}",
-        "options": reward.options(),
+        "options": reward.deciding(),
         "weights": weights_hash(reward),
         "alpha": alpha,
         "beholder": beholder.__version__,

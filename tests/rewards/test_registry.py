@@ -76,6 +76,9 @@ def test_a_class_or_factory_of_one_s_own_is_loaded_as_module_and_name() -> None:
     [
         ("no.such.module:Class", "cannot load .*; write it as module:Class"),
         ("beholder.rewards.tiny:Tine", "cannot load .*Tine"),
+        ("127.0.0.1:8731/tiny", "did you mean http://127.0.0.1:8731/tiny?"),
+        ("gpu-1.local:80", "did you mean http://gpu-1.local:80?"),
+        ("[::1]:8731/a/mps", r"did you mean http://\[::1\]:8731/a/mps?"),
         ("collections:OrderedDict", "gave a OrderedDict, expected a beholder Reward"),
     ],
 )

@@ -1,0 +1,1 @@
+"""A reward that a server scores with: what `beholder serve` serves, asked over HTTP."""
