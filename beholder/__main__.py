@@ -23,6 +23,7 @@ from beholder._verbs import (
     report,
     rewards,
     score,
+    serve,
     summaries,
     training,
 )
@@ -153,6 +154,7 @@ VERBS = (
     evaluate,
     calibrate,
     rewards,
+    serve,
     pipelines,
     measure,
     cost,

@@ -42,6 +42,9 @@ def up(
     executable: Annotated[
         Path | None, typer.Option(help="An installed label-studio; by default one is installed.")
     ] = None,
+    local_models: Annotated[
+        bool, typer.Option("--local-models", help="Let it ask `beholder serve` on this machine.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Start a Label Studio on this machine alone, and say how annotators join.
@@ -53,7 +56,9 @@ def up(
     from beholder.annotation.server.connection import connect  # noqa: PLC0415
     from beholder.annotation.server.local import up as start  # noqa: PLC0415
 
-    server = start(folder, port=port, executable=executable, say=terminal.note)
+    server = start(
+        folder, port=port, executable=executable, local_models=local_models, say=terminal.note
+    )
     with connect(server.url, server.token) as connection:
         link = connection.invite()
     if json:

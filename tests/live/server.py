@@ -51,10 +51,10 @@ def start_server(
     """`start_server()` starts one more server, which ends with the tests."""
     started: list[LocalServer] = []
 
-    def start() -> LocalServer:
+    def start(*, local_models: bool = False) -> LocalServer:
         folder = tmp_path_factory.mktemp("label-studio") / "server"
         shutil.copytree(prepared_folder, folder)
-        server = up(folder, port=free_port())
+        server = up(folder, port=free_port(), local_models=local_models)
         started.append(server)
         return server
 

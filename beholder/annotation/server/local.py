@@ -75,10 +75,14 @@ def up(
     *,
     port: int = 8080,
     executable: Path | None = None,
+    local_models: bool = False,
     wait_seconds: float = 600,
     say: Callable[[str], object] = lambda line: None,
 ) -> LocalServer:
     """The Label Studio of this folder, started if it is not up yet, once it answers.
+
+    With `local_models` it asks `beholder serve` on this machine for predictions; otherwise it is
+    kept from reaching addresses of private networks, as is safer where annotators are strangers.
 
     Raises AnnotationError if the port is taken, the folder holds other things, Label Studio is of
     another release, or it ends or stays silent instead of answering.
@@ -92,7 +96,7 @@ def up(
             (folder / RECORD).unlink(missing_ok=True)  # a record now tells of this start
             process.check_port(port)
             program, version = find_executable(executable, say)
-            server = _start(folder, port, program, version, lock, say)
+            server = _start(folder, port, program, version, lock, say, local_models)
     _await(server, wait_seconds)
     return server
 
@@ -135,8 +139,9 @@ def _start(
     version: str,
     lock: int,
     say: Callable[[str], object],
+    local_models: bool,
 ) -> LocalServer:
-    environment = _environment(folder, credentials.make_credentials(folder))
+    environment = _environment(folder, credentials.make_credentials(folder), local_models)
     for name in ("data", "files"):
         (folder / name).mkdir(exist_ok=True)
     first = not (folder / "data" / "label_studio.sqlite3").exists()
@@ -156,8 +161,9 @@ def _start(
     return server
 
 
-def _environment(folder: Path, owner: Credentials) -> dict[str, str]:
+def _environment(folder: Path, owner: Credentials, local_models: bool) -> dict[str, str]:
     """The harmless part of our own environment, and every setting that is relied on."""
+    are_guarded = "false" if local_models else "true"
     settings = {
         "BASE_DATA_DIR": str(folder / "data"),
         "USERNAME": owner.email,
@@ -169,8 +175,8 @@ def _environment(folder: Path, owner: Credentials) -> dict[str, str]:
         "LOCAL_FILES_DOCUMENT_ROOT": str(folder / "files"),
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "CORS_ALLOW_ALL_ORIGINS": "false",
-        "SSRF_PROTECTION_ENABLED": "true",
-        "ML_BLOCK_LOCAL_IP": "true",
+        "SSRF_PROTECTION_ENABLED": are_guarded,  # also of the webhook that each model gets
+        "ML_BLOCK_LOCAL_IP": are_guarded,
         "TASK_LOCK_TTL": str(LOCK_SECONDS),
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",

@@ -119,6 +119,13 @@ def test_it_is_private_sends_nothing_and_lives_in_its_folder(server: LocalServer
     assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
 
 
+def test_it_asks_models_of_this_machine_only_if_it_is_told_so(folder: Path, program: Path) -> None:
+    up(folder, port=free_port(), executable=program, local_models=True)
+    told = seen(folder)["env"]
+    assert told["LABEL_STUDIO_ML_BLOCK_LOCAL_IP"] == "false"
+    assert told["LABEL_STUDIO_SSRF_PROTECTION_ENABLED"] == "false"
+
+
 def test_our_own_environment_cannot_change_its_settings(
     folder: Path, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,1 @@
+"""The parts of fetching: which hosts, which of their addresses, and one question to one of them."""

@@ -1,0 +1,1 @@
+"""What other trainers send, read to items, and answers in their words; nothing knows HTTP."""
