@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 SERVER := .venv-label-studio
+AUDIT := .venv-audit
 LABEL_STUDIO := 1.23.2
 
-.PHONY: help test test-long test-live lint types layers unit quickstart quickstart-tune format bench catalogue richhf clean
+.PHONY: help test test-long test-live audit lint types layers unit quickstart quickstart-tune format bench catalogue richhf clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -49,6 +50,13 @@ $(SERVER)/.$(LABEL_STUDIO):
 test-live: $(VENV)/.dev $(SERVER)/.$(LABEL_STUDIO)  ## annotation on a real Label Studio, answered in a real browser
 	BEHOLDER_LABEL_STUDIO=$(abspath $(SERVER))/bin/label-studio $(BIN)/python -m pytest -q -m label_studio tests/live
 
+$(AUDIT)/bin/pip-audit:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/pip install --quiet pip-audit
+
+audit: $(VENV)/.dev $(AUDIT)/bin/pip-audit  ## known weaknesses of what is installed
+	$(AUDIT)/bin/python .ci/audit $(AUDIT)/bin/pip-audit $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
 quickstart: $(VENV)/.quickstart  ## the whole loop on built-in data, offline; then open quickstart/report.html
 	$(BIN)/beholder quickstart quickstart
 
@@ -69,4 +77,4 @@ richhf: $(VENV)/.dev  ## RichHF trained on scenes and measured, over an hour on 
 	$(BIN)/python -m benchmarks._richhf --folder runs/scenes
 
 clean:  ## forget the environment and everything that was made
-	rm -rf $(VENV) $(SERVER) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(SERVER) $(AUDIT) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
