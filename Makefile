@@ -24,7 +24,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.quickstart
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
-test: lint types layers unit  ## linters, types, layers and every test but those that train for minutes
+test: lint types layers unit  ## linters, types, layers and every test but those of test-long
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -39,8 +39,8 @@ layers: $(VENV)/.dev  ## import-linter: who may import what
 unit: $(VENV)/.dev  ## every test but those of test-long
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m "not long"
 
-test-long: $(VENV)/.dev  ## the tests that train for minutes
-	$(BIN)/python -m pytest -q --numprocesses auto --dist load -m long
+test-long: $(VENV)/.dev  ## tests that train until something is learned, or many processes
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m long
 
 $(SERVER)/.$(LABEL_STUDIO):
 	$(PYTHON) -m venv $(SERVER)

@@ -20,7 +20,10 @@ from tests.serving.fakes import png
 from tests.serving.impatient import LIMITS, children, impatient, lives
 from tests.serving.running import Running
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc"),
+]
 
 PATIENCE = 60.0
 CLIENT = httpx.Client(timeout=PATIENCE, limits=httpx.Limits(max_keepalive_connections=0))

@@ -203,6 +203,7 @@ def together(run: Path, accumulation: int) -> RichHFTraining:
     return config(run, run=str(run), options=without_dropout, pictures_per_batch=3, fit=fit)
 
 
+@pytest.mark.long
 def test_two_processes_do_what_one_does_with_twice_the_accumulation(tmp_path: Path) -> None:
     records, port = feedback(tmp_path, 12), free_port()
     both = [start(train_together, tmp_path, records, rank, port) for rank in (0, 1)]

@@ -240,7 +240,7 @@ def _single(folder: Path, *, accumulation: int) -> ReflConfig:
     return config(folder, low=0.3, high=0.6, pretraining=Pretraining(), fit=fit)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_do_what_one_does_with_twice_the_accumulation(tmp_path: Path) -> None:
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))

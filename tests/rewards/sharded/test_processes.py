@@ -223,6 +223,7 @@ def test_gpus_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processes.worker_count(None) == os.cpu_count()
 
 
+@pytest.mark.long
 def test_after_kills_of_worker_and_driver_nothing_is_lost_or_done_twice(
     pictures: Path, tmp_path: Path
 ) -> None:

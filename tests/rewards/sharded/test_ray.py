@@ -133,7 +133,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
         write_tar(tars / f"{name}.tar", {"1.png": encoded(1)})
     spec = WorkerSpec(folder=str(tmp_path / "out"), source=str(tars), rewards=DEADLY)
     monkeypatch.setattr(engine, "cluster", lambda *_: nullcontext())
-    monkeypatch.setattr(engine, "_claimed", lambda spec, _: Worker(spec).run)
+    monkeypatch.setattr(engine, "_claimed", lambda _, spec, __: Worker(spec).run)
     return Job(spec=spec, workers=1)
 
 
@@ -275,6 +275,7 @@ def cluster() -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 def test_over_dead_actors_ray_writes_the_files_that_one_worker_writes(
     scene: Scene, cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

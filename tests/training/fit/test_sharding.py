@@ -21,6 +21,8 @@ from beholder.types import Preference
 from tests.training import brightness
 from tests.training.together import FSDP, join, rewound, together, train
 
+pytestmark = pytest.mark.long
+
 FIT = FitConfig(
     steps=6,
     learning_rate=1e-3,
