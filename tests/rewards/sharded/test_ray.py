@@ -295,8 +295,10 @@ def test_over_dead_actors_ray_writes_the_files_that_one_worker_writes(
 
 
 def test_a_folder_with_other_scores_is_refused_before_any_actor_is_made(
-    scene: Scene, cluster: None
+    scene: Scene, cluster: None, tmp_path: Path
 ) -> None:
+    out = tmp_path / "out"
+    Worker(WorkerSpec(folder=str(out), source=str(scene.tars), rewards=DEADLY))  # claims it
     config = ShardedConfig(engine="ray", workers=2, batch_size=2)
     with pytest.raises(ConfigError, match="holds scores by deadly, this run asks for tiny"):
-        run_sharded(scene.tars, {"tiny": ("tiny", {})}, scene.out, config)
+        run_sharded(scene.tars, {"tiny": ("tiny", {})}, out, config)
