@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from beholder._inputs.picture_names import HEAD, is_picture_name, suffix_of
 from beholder._inputs.records import column_of, name_of_column, parsed
@@ -195,9 +195,8 @@ def _announced(path: Path) -> int:
 
 
 def _unzipped(file: zipfile.ZipFile, entry: _Entry, most: int) -> bytes:
-    assert isinstance(entry.at, zipfile.ZipInfo)
     try:
-        with file.open(entry.at) as member:
+        with file.open(cast("zipfile.ZipInfo", entry.at)) as member:
             return member.read(most)
     except _UNPACKING_FAULTS as error:
         raise ImageError("corrupt", f"it is damaged in its archive: {error}") from error

@@ -69,7 +69,7 @@ def _picture(row: Row) -> ImageSource | None:
 
 def fetch_picture(place: Place) -> ImageSource:
     """The bytes of a remote picture, up to one over the limit, or why it cannot be had."""
-    why: ImageError | None = None
+    why = ImageError("unreadable", f"{place} was not asked")
     for attempt in range(TRIES):
         time.sleep(attempt * PAUSE_SECONDS)
         try:
@@ -78,7 +78,6 @@ def fetch_picture(place: Place) -> ImageSource:
             if isinstance(error.__cause__, FileNotFoundError):
                 return ImageError("missing", f"there is no {place}")
             why = ImageError("unreadable", str(error))
-    assert why is not None
     return why
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -80,9 +80,7 @@ class Gathered:
             raise DataError("there are no pictures")
         if self.as_sums:
             self._fold()
-            found = self._sums[number]
-            assert found is not None
-            return found
+            return cast("Statistics", self._sums[number])
         rows = np.concatenate(self._blocks[number])
         self._blocks[number] = [rows]
         return Features(rows, self.origins[number], self.keys)

@@ -14,13 +14,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import LEVEL
 from beholder.eval._estimate import Estimate
+from beholder.eval._sheets.evaluation import feedback_evaluation_sheet
 from beholder.eval.correlation import correlations
 from beholder.eval.heatmaps import HeatmapMeasures, truth_map
 from beholder.eval.keywords import KeywordMeasures
@@ -152,6 +152,12 @@ class FeedbackEvaluation:
         """One row a figure: figure, value, low, high, samples, why."""
         return [{"figure": name, **found.as_dict()} for name, found in self.figures.items()]
 
+    def __repr__(self) -> str:
+        return feedback_evaluation_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return feedback_evaluation_sheet(self).html()
+
 
 def evaluate_feedback(
     reward: PictureScorer,
@@ -199,29 +205,6 @@ def evaluate_feedback(
         draws=draws,
         seed=seed,
     )
-
-
-@runtime_checkable
-class Valued(Protocol):
-    """Whatever holds a number, such as `Estimate`, `Anchor` or `CeilingFigure`."""
-
-    @property
-    def value(self) -> float | None:
-        """The number, None if it is not defined."""
-
-
-def side_by_side(
-    columns: Mapping[str, Mapping[str, Valued]],
-) -> list[dict[str, str | float | None]]:
-    """One row a figure of any column: "figure", then its value in each column, None without."""
-    names = dict.fromkeys(name for figures in columns.values() for name in figures)
-    return [
-        {
-            "figure": name,
-            **{title: f[name].value if name in f else None for title, f in columns.items()},
-        }
-        for name in names
-    ]
 
 
 def _batches(records: Iterable[Feedback], size: int) -> Iterator[list[Feedback]]:

@@ -140,7 +140,8 @@ def _call(factory: Callable[..., object], name: str, options: dict[str, object])
             raise
         wrong = str(error).rpartition("argument ")[2]
         known = ", ".join(p for p in inspect.signature(factory).parameters if p != "options")
-        raise ConfigError(f"reward {name!r} has no option {wrong}; it knows {known}") from error
+        others = f"it knows {known}" if known else "it has none"
+        raise ConfigError(f"reward {name!r} has no option {wrong}; {others}") from error
     if not isinstance(reward, Reward):
         raise ConfigError(f"{name!r} gave a {type(reward).__name__}, expected a beholder Reward")
     return reward
