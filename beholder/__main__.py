@@ -15,6 +15,7 @@ from beholder._command_line import Verbs
 from beholder._verbs import (
     calibrate,
     cost,
+    demo,
     evaluate,
     export,
     measure,
@@ -155,6 +156,7 @@ VERBS = (
     calibrate,
     rewards,
     serve,
+    demo,
     pipelines,
     measure,
     cost,

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from beholder._notebook.calibration import calibration_sheet
 from beholder.errors import DataError
 
 FILE = "calibration.json"
@@ -268,6 +269,12 @@ class Calibration:
     def __post_init__(self) -> None:
         if "total" not in self.scores:
             raise DataError("a calibration needs that of the total; got none")
+
+    def __repr__(self) -> str:
+        return calibration_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return calibration_sheet(self).html()
 
     def to_json(self) -> str:
         """The text of `calibration.json`."""

@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beholder._lock import only_writer
+from beholder._notebook.sheet import Sheet
 from beholder._tables.appended_table import AppendedTable
+from beholder._tables.first_rows import first_rows
 from beholder._tables.joined_table import JoinedTable
 from beholder._tables.sharded_table import ShardedTable
 from beholder._tables.shards import INPUT_COLUMNS, storable
@@ -72,6 +74,15 @@ class ScoreTable:
 
     def __len__(self) -> int:
         return len(self._stored())
+
+    def __repr__(self) -> str:
+        return f"ScoreTable({self.address!r})"
+
+    def _repr_html_(self) -> str:
+        return self._sheet(pictures=True).html()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self) if cycle else self._sheet(pictures=False).text())
 
     @property
     def rewards(self) -> list[str]:
@@ -172,6 +183,14 @@ class ScoreTable:
     def _stored(self) -> StoredTable:
         own = self._sharded if self._sharded.folder.is_run() else self._appended
         return JoinedTable(own, [t._stored() for t in self._also]) if self._also else own
+
+    def _sheet(self, *, pictures: bool) -> Sheet:
+        try:
+            known = self.columns
+            scores = [f"{r}.{part}" for r in self.rewards for part in score_parts(known, r)]
+            return first_rows(self, scores, pictures=pictures)
+        except DataError as error:  # there is no table yet
+            return Sheet(title=repr(self), notes=[str(error)])
 
     def _refuse_run(self, what: str) -> None:
         if self._sharded.folder.is_run():

@@ -14,6 +14,7 @@ from torch.nn import functional
 from beholder._edges import Edges as Edges
 from beholder._edges import Rankings as Rankings
 from beholder._edges import Targets as Targets
+from beholder._notebook.scores import scores_sheet
 from beholder.errors import DataError
 
 ASPECTS = ("aesthetics", "detail", "alignment", "overall")
@@ -94,6 +95,12 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.total)
+
+    def __repr__(self) -> str:
+        return scores_sheet(self, pictures=False).text()
+
+    def _repr_html_(self) -> str:
+        return scores_sheet(self).html()
 
     def picture_maps(self, row: int) -> dict[str, Float[Tensor, "h w"]]:
         """The maps of one picture at its own size; gradients pass.

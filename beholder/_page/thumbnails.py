@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +9,13 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from beholder._notebook.colours import FAULTS as FAULTS
+from beholder._notebook.colours import HEAT as HEAT
+from beholder._notebook.colours import Stops as Stops
+from beholder._notebook.colours import coloured, data_address
+from beholder._notebook.colours import fault_overlay as fault_overlay
+from beholder._notebook.colours import fault_picture as fault_picture
+from beholder._notebook.colours import heat as heat
 from beholder.errors import DataError, ImageError
 from beholder.images import ImageSource, read_image
 
@@ -22,33 +27,6 @@ Fit = Literal["crop", "squash", "pad"]
 
 SIDE = 320
 """Longest side of a thumbnail in pixels: sharp at the 160 to 300 px at which pages show it."""
-
-Stops = tuple[tuple[float, tuple[int, int, int, int]], ...]
-"""A colour map: (position, red, green, blue and alpha), linear between the stops."""
-
-HEAT: Stops = (
-    (0.00, (13, 12, 34, 165)),
-    (0.30, (70, 20, 104, 140)),
-    (0.60, (216, 70, 76, 120)),
-    (1.00, (255, 214, 92, 130)),
-)
-"""Attention from none to most: dim dark to bright gold."""
-
-FAULTS: Stops = (
-    (0.000, (59, 1, 131, 0)),
-    (0.125, (106, 2, 143, 51)),
-    (0.250, (154, 2, 138, 95)),
-    (0.375, (197, 29, 119, 132)),
-    (0.500, (234, 59, 91, 163)),
-    (0.625, (254, 105, 60, 186)),
-    (0.750, (254, 155, 69, 203)),
-    (0.875, (255, 196, 94, 213)),
-    (1.000, (255, 234, 107, 217)),
-)
-"""A fault map from 0, which leaves the picture untouched, to 1.
-
-Lightness rises evenly, by OKLab from 0.32 to 0.93; opacity is 0.85 (1 - (1 - level)^2).
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +58,7 @@ def thumbnail(
     if isinstance(whole, Missing):
         return whole
     small = _shrunk(whole, side) if fit is None else squared(whole, fit)
-    return Thumbnail(_address(small, "WEBP", quality=quality), small.width, small.height)
+    return Thumbnail(data_address(small, "WEBP", quality=quality), small.width, small.height)
 
 
 def opened(source: ImageSource) -> Image | Missing:
@@ -111,7 +89,7 @@ def overlay(attention: Float[Tensor, "h w"]) -> str:
     weights = attention.detach().float().cpu().nan_to_num(0.0).clamp(min=0)
     levels = (weights / weights.max().clamp(min=1e-12) * 255).round().to(torch.uint8)
     grid = Image.fromarray(levels.numpy()).resize((SIDE // 2, SIDE // 2), Image.Resampling.BICUBIC)
-    return _address(_coloured(grid, HEAT), "PNG")
+    return data_address(coloured(grid, HEAT), "PNG")
 
 
 def check_map(marked: Tensor, name: str) -> None:
@@ -121,45 +99,6 @@ def check_map(marked: Tensor, name: str) -> None:
     low, high = float(marked.min()), float(marked.max())
     if not (low >= 0 and high <= 1):  # false for NaN
         raise DataError(f"the {name} map holds values from {low} to {high}, expected [0, 1]")
-
-
-def fault_overlay(marked: Float[Tensor, "h w"], size: tuple[int, int]) -> str:
-    """A transparent PNG of a fault map over a picture of that width and height.
-
-    Levels in [0, 1] are absolute: the same value has the same colour on every picture.
-    """
-    return _address(fault_picture(marked, size), "PNG")
-
-
-def fault_picture(marked: Float[Tensor, "h w"], size: tuple[int, int]) -> Image:
-    """The same as an indexed Pillow picture, whose conversion to RGBA is transparent too."""
-    from PIL import Image  # noqa: PLC0415
-
-    levels = (marked.detach().float().cpu() * 255).round().to(torch.uint8)
-    grid = Image.fromarray(levels.numpy()).resize(size, Image.Resampling.BILINEAR)
-    return _coloured(grid, FAULTS)
-
-
-def _coloured(grid: Image, stops: Stops) -> Image:
-    """Grey levels 0 to 255 as an indexed picture with transparency."""
-    from PIL import Image  # noqa: PLC0415
-
-    colours = [heat(level / 255, stops) for level in range(256)]
-    indexed = Image.frombytes("P", grid.size, grid.tobytes())
-    indexed.putpalette([channel for colour in colours for channel in colour[:3]])
-    indexed.info["transparency"] = bytes(colour[3] for colour in colours)
-    return indexed
-
-
-def heat(level: float, stops: Stops = HEAT) -> tuple[int, int, int, int]:
-    """Red, green, blue and alpha of a level in [0, 1], between the stops of a colour map."""
-    above = next(k for k, (stop, _) in enumerate(stops) if level <= stop)
-    low, high = stops[max(above - 1, 0)], stops[above]
-    share = (level - low[0]) / (high[0] - low[0]) if high[0] > low[0] else 0.0
-    red, green, blue, alpha = (
-        round(a + share * (b - a)) for a, b in zip(low[1], high[1], strict=True)
-    )
-    return red, green, blue, alpha
 
 
 def _as_pil(pixels: Shaped[Tensor, "3 h w"]) -> Image:
@@ -172,9 +111,3 @@ def _as_pil(pixels: Shaped[Tensor, "3 h w"]) -> Image:
 def _shrunk(picture: Image, side: int) -> Image:
     picture.thumbnail((side, side))
     return picture
-
-
-def _address(picture: Image, kind: str, **options: object) -> str:
-    encoded = io.BytesIO()
-    picture.save(encoded, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(encoded.getvalue()).decode()}"

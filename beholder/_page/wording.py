@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable
 from typing import TypeVar
 
+from beholder._notebook.plain import UNKNOWN as UNKNOWN
+from beholder._notebook.plain import shorten as shorten
+from beholder._notebook.plain import visible as visible
 from beholder.types import WordLabel, WordRelevance
 
 Word = TypeVar("Word", WordLabel, WordRelevance)
 
 MINUS = "\N{MINUS SIGN}"
-UNKNOWN = "\N{EN DASH}"
-BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They reorder the text after them, so that a file name can read as another."""
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -45,23 +44,6 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
-def visible(value: object) -> object:
-    r"""Text with control characters, bidirectional overrides and lone surrogates spelt out.
-
-    A bell becomes \x07; line breaks and tabs become spaces; what is not text passes untouched.
-    """
-    if type(value) is not str:
-        return value
-    return "".join(_spelt(character) for character in value)
-
-
-def _spelt(character: str) -> str:
-    if character in "\n\r\t":
-        return " "
-    hidden = unicodedata.category(character) in {"Cc", "Cs"} or character in BIDI_CONTROLS
-    return character.encode("unicode_escape").decode() if hidden else character
-
-
 def in_markdown(text: object) -> str:
     """Text that Markdown shows as it is, on one line: no markup, link, table cell or formula.
 
@@ -69,11 +51,6 @@ def in_markdown(text: object) -> str:
     """
     shown = re.sub(r"([\\`*_{}\[\]<>#|~$&@])", r"\\\1", str(visible(str(text))))
     return re.sub(r":(?=//)|(?<=www)\.|(?<=mailto):|(?<=xmpp):", r"\\\g<0>", shown, flags=re.I)
-
-
-def shorten(text: str, length: int) -> str:
-    """At most `length` characters, the last an ellipsis if something was cut."""
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def pieces(prompt: str, words: Iterable[Word]) -> list[tuple[str, Word | None]]:

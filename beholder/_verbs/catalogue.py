@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from beholder import _terminal as terminal
 from beholder.rewards import RewardCard
+from beholder.rewards._card import range_text
 
 _HEAD = """# The rewards
 
@@ -25,7 +25,14 @@ parameters come with the package, were compared as they are.
 def table_text(cards: Sequence[RewardCard]) -> str:
     """One line a reward: what it measures, range, licence, accuracy and parity."""
     rows = [
-        [card.name, card.measures, _range(card), card.weights_license, _best(card), _parity(card)]
+        [
+            card.name,
+            card.measures,
+            range_text(card),
+            card.weights_license,
+            _best(card),
+            _parity(card),
+        ]
         for card in cards
     ]
     header = ["reward", "measures", "range", "weights", "published accuracy", "parity"]
@@ -40,7 +47,7 @@ def card_text(card: RewardCard) -> str:
         ("paper", card.paper),
         ("licence", f"code {card.code_license}, weights {card.weights_license}"),
         ("weights", card.weights or "none"),
-        ("range", f"{_range(card)}, {gradient}"),
+        ("range", f"{range_text(card)}, {gradient}"),
         *_facts(card),
         *(("note", note) for note in card.notes),
     ]
@@ -50,7 +57,7 @@ def card_text(card: RewardCard) -> str:
 def page(cards: Sequence[RewardCard]) -> str:
     """The catalogue page, in Markdown."""
     rows = [
-        f"| [{card.name}](#{card.name}) | {card.measures} | {_range(card)} | "
+        f"| [{card.name}](#{card.name}) | {card.measures} | {range_text(card)} | "
         f"{'yes' if card.needs_prompt else 'no'} | {'yes' if card.differentiable else 'no'} | "
         f"{card.weights_license} | {_best(card)} | {_parity(card)} |"
         for card in cards
@@ -87,15 +94,6 @@ def _facts(card: RewardCard) -> list[tuple[str, str]]:
         ),
         *([("precision", errors)] if errors else []),
     ]
-
-
-def _range(card: RewardCard) -> str:
-    low, high = card.score_range
-    if math.isinf(low) and math.isinf(high):
-        return "any number"
-    if math.isinf(high):
-        return f"from {low:g}"
-    return f"up to {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
 
 
 def _best(card: RewardCard) -> str:

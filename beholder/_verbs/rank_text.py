@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beholder._terminal import interval, one_line, table
+from beholder.eval._sheets.ranking import lettered
 
 if TYPE_CHECKING:
     from beholder.eval.leaderboard import Agreement, Leaderboard
@@ -38,7 +38,7 @@ def ranking_text(result: Ranking, tiers: Sequence[Sequence[str]] = ()) -> str:
 
     With `tiers` a column of letters says the same: two that share a letter are not told apart.
     """
-    letters = _letters(tiers)
+    letters = lettered(tiers)
     rows = [
         [
             s.name,
@@ -74,20 +74,9 @@ def _compared(ranking: Ranking) -> str:
     return f"{ranking.compared.prompts} prompts compared" + (f", left out: {why}" if why else "")
 
 
-def _letters(tiers: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Checkpoint -> the letters of its groups, a first; numbers where letters do not reach."""
-    names = dict.fromkeys(name for tier in tiers for name in tier)
-    alphabet = string.ascii_lowercase
-    marks = [alphabet[k] if k < len(alphabet) else f"({k + 1})" for k in range(len(tiers))]
-    return {
-        name: "".join(mark for mark, tier in zip(marks, tiers, strict=True) if name in tier)
-        for name in names
-    }
-
-
 def _dimensions(board: Leaderboard) -> str:
     """The mean of every score, with the letters of its groups."""
-    letters = {score: _letters(tiers) for score, tiers in board.tiers.items()}
+    letters = {score: lettered(tiers) for score, tiers in board.tiers.items()}
     means = board.dimensions()
     rows = [
         [name, *(f"{means[name][score]:.3f} {letters[score][name]}" for score in board.scores)]

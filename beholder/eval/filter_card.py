@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from beholder._notebook.framed import framed
 from beholder._page.document import Figure, Page, render_page
 from beholder._page.wording import MINUS, percent, shorten
 from beholder.eval._filter_card.drawing import share_bar, value
@@ -128,6 +129,12 @@ class FilterCard:
     protocol: Mapping[str, str] = field(default_factory=dict)
     commands: Sequence[str] = ()
     methods: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return f"FilterCard of {self.source}: {self.kept:,} of {self.rows:,} rows kept"
+
+    def _repr_html_(self) -> str:
+        return framed(filter_card(self), repr(self))
 
 
 def filter_card(card: FilterCard) -> str:

@@ -32,6 +32,7 @@ from beholder.eval._filter.rule import Asked
 from beholder.eval._filter.rule import Rule as Rule
 from beholder.eval._filter.scored import ScoredRows
 from beholder.eval._filter.writing import write_rows
+from beholder.eval._sheets.filtering import filter_sheet
 from beholder.eval.filter_card import filter_card
 from beholder.eval.filter_outputs import PICTURES as PICTURES
 from beholder.eval.filter_outputs import write_pictures
@@ -88,6 +89,12 @@ class FilterSummary:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON-ready values."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return filter_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return filter_sheet(self).html()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from beholder.eval._ranking.agreement import People, judged_agreement
 from beholder.eval._ranking.cells import PICTURE_SEED, Cells, Columns, absent, cell_name, gather
 from beholder.eval._ranking.neighbours import certainty_fault, neighbours_needed
 from beholder.eval._ranking.trade_offs import front
+from beholder.eval._sheets.ranking import leaderboard_sheet
 from beholder.eval.pareto import Objective as Objective
 from beholder.eval.pareto import ParetoPoint as ParetoPoint
 from beholder.eval.power import Needed as Needed
@@ -131,6 +132,12 @@ class Leaderboard:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON-ready values."""
         return {**asdict(self), "dimensions": self.dimensions()}
+
+    def __repr__(self) -> str:
+        return leaderboard_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return leaderboard_sheet(self).html()
 
     def dimensions(self) -> dict[str, dict[str, float]]:
         """Checkpoint -> score -> mean: a table with a row for each and a column for each score."""

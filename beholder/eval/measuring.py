@@ -17,6 +17,7 @@ import beholder
 from beholder._pixels import Alpha
 from beholder.errors import ConfigError, DataError, WeightsError
 from beholder.eval._origin import check_same
+from beholder.eval._sheets.measurement import comparison_sheet
 from beholder.eval.extraction import Pass
 from beholder.eval.extractors import load as load_extractor
 from beholder.eval.extractors._base import Extractor
@@ -86,6 +87,12 @@ class Comparison:
     def as_dict(self) -> dict[str, object]:
         """The same as plain JSON-ready values."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return comparison_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return comparison_sheet(self).html()
 
 
 def measure(

@@ -15,6 +15,7 @@ import numpy as np
 
 from beholder.errors import ConfigError, DataError
 from beholder.eval._bootstrap import LEVEL, Floats
+from beholder.eval._sheets.evaluation import evaluation_sheet
 from beholder.eval.protocols import NEEDS_THRESHOLD, pair_accuracy, protocol_named
 from beholder.eval.protocols import PROTOCOLS as PROTOCOLS
 from beholder.eval.protocols import Accuracy as Accuracy
@@ -69,6 +70,12 @@ class Evaluation:
     def as_dict(self) -> dict[str, object]:
         """The same as plain JSON-ready values."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return evaluation_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return evaluation_sheet(self).html()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

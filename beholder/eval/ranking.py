@@ -39,6 +39,7 @@ from beholder.eval._ranking.redrawing import expanded_interval, redrawn
 from beholder.eval._ranking.strength import bradley_terry as bradley_terry
 from beholder.eval._ranking.strength import islands
 from beholder.eval._ranking.testing import picture_p, prompt_p
+from beholder.eval._sheets.ranking import ranking_sheet
 from beholder.eval.evaluation_differences import FLIPS, holm
 
 Resample = Literal["prompts", "seeds", "both"]
@@ -114,7 +115,7 @@ class Ranking:
         score, by: the columns that were compared and that name the checkpoint.
         standings: strongest first.
         meetings: every two checkpoints, the stronger first.
-        wins: [i][j] prompts that standing i wins against j, ties half.
+        wins: of row i and column j the prompts that standing i wins against j, ties half.
         prompts: prompts in all.
         compared: on how many of them checkpoints meet, and why not on the others.
         left_out: rows without checkpoint or prompt, which count nowhere.
@@ -142,6 +143,12 @@ class Ranking:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON-ready values."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return ranking_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return ranking_sheet(self).html()
 
 
 def rank(

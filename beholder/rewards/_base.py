@@ -51,6 +51,12 @@ class Reward(nn.Module, ABC):
     folder: Path | None = None
     """Where it was loaded from; None if it was built otherwise."""
 
+    def _repr_html_(self) -> str:
+        from beholder.rewards._card_sheet import card_sheet  # noqa: PLC0415  (drawing comes last)
+
+        weights = sum(p.numel() for p in self.parameters())
+        return card_sheet(self.card, f"{self.card.name}: {weights:,} weights").html()
+
     @property
     def fitting(self) -> Fitting | None:
         """What may shrink 8-bit pictures ahead, in threads, before `preprocess`; None keeps them.

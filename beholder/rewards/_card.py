@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from beholder.rewards._card_sheet import card_sheet
+
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
@@ -79,3 +81,16 @@ class RewardCard:
     bf16_error: float | None = None
     fp16_error: float | None = None
     notes: tuple[str, ...] = field(default=())
+
+    def _repr_html_(self) -> str:
+        return card_sheet(self).html()
+
+
+def range_text(card: RewardCard) -> str:
+    """The range of a reward's total in words, such as "0 to 1"."""
+    low, high = card.score_range
+    if math.isinf(low) and math.isinf(high):
+        return "any number"
+    if math.isinf(high):
+        return f"from {low:g}"
+    return f"up to {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from beholder._notebook.framed import framed
+from beholder._notebook.plain import counted
 from beholder._page.feedback import PictureFeedback
 from beholder._page.thumbnails import Fit
 from beholder.errors import DataError
@@ -17,6 +19,9 @@ from beholder.images import ImageSource
 from beholder.types import Explanation
 
 Values = Sequence[float] | npt.NDArray[np.float64]
+
+_NOTEBOOK_BYTES = 6_000_000
+"""Of the page in a notebook, which keeps it in its file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +271,15 @@ class Report:
     unread: Sequence[Unread] = ()
     commands: Sequence[str] = ()
     methods: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        drawn = sum(1 for _ in self.images())
+        return f"Report {self.title!r}: {counted(drawn, 'drawing')}; write_report writes the page"
+
+    def _repr_html_(self) -> str:
+        from beholder.eval._report.page import render  # noqa: PLC0415  (it imports this module)
+
+        return framed(render(self, _NOTEBOOK_BYTES), self.title)
 
     def images(self) -> Iterator[ImageSource]:
         """Every picture outside the gallery, once for each time that it is drawn."""

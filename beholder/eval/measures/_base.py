@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from beholder.errors import DataError
 from beholder.eval._features import Features
+from beholder.eval._sheets.measurement import measurement_sheet
 from beholder.eval.statistics import Statistics
 
 
@@ -129,6 +130,12 @@ class Measurement:
     def as_dict(self) -> dict[str, object]:
         """The same as plain JSON-ready values."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return measurement_sheet(self).text()
+
+    def _repr_html_(self) -> str:
+        return measurement_sheet(self).html()
 
 
 def check_comparable(first: Measurement, second: Measurement) -> None:

@@ -1,0 +1,1 @@
+"""Rankings, evaluations, measurements and filters as notebooks show them."""
