@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 
 SERVER := .venv-label-studio
 AUDIT := .venv-audit
+PEERS := .venv-peers
+SERVING_PEERS := .venv-peers-serving
+SITE = -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 LABEL_STUDIO := 1.23.2
 
-.PHONY: help test test-long test-live audit lint types layers unit quickstart quickstart-tune format bench catalogue richhf clean
+.PHONY: help test test-long test-live audit lint types layers unit quickstart quickstart-tune format bench peers catalogue richhf docs docs-serve screenshots release clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -67,14 +70,42 @@ format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## every benchmark, side by side with the peers
-	for name in $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+bench: $(VENV)/.dev  ## every benchmark beside its peers, in one run; writes benchmarks/results, shows what became slower
+	$(BIN)/python -m benchmarks
 
-catalogue: $(VENV)/.quickstart  ## write the page of the rewards from their cards
+# Peers pin releases that cannot stand together: they are installed without what they depend on, on top of .venv.
+$(PEERS)/.installed: requirements/peers.txt $(VENV)/.dev
+	$(PYTHON) -m venv $(PEERS)
+	$(BIN)/python $(SITE) > $$($(PEERS)/bin/python $(SITE))/shared.pth
+	$(PEERS)/bin/pip install --quiet --no-deps --requirement requirements/peers.txt
+	touch $@
+
+$(SERVING_PEERS)/.installed: requirements/peers-serving.txt $(VENV)/.dev
+	$(PYTHON) -m venv $(SERVING_PEERS)
+	$(BIN)/python $(SITE) > $$($(SERVING_PEERS)/bin/python $(SITE))/shared.pth
+	$(SERVING_PEERS)/bin/pip install --quiet --requirement requirements/peers-serving.txt
+	touch $@
+
+peers: $(PEERS)/.installed $(SERVING_PEERS)/.installed  ## what the benchmarks compare with, in environments of their own
+
+docs: $(VENV)/.dev  ## the documentation's site; open site/index.html, no server needed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.dev  ## the same on http://127.0.0.1:8000, built again as pages change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --watch handbook
+
+screenshots: $(VENV)/.dev  ## every picture of docs/images, made anew with a browser
+	$(BIN)/python -m handbook.screenshots
+
+release: $(VENV)/.dev  ## wheel and sdist in fresh environments of every Python, each extra by itself; half an hour
+	$(PYTHON) .ci/release
+
+catalogue: $(VENV)/.quickstart  ## write the pages of the rewards and of all licences from their cards
 	$(BIN)/beholder rewards --markdown > docs/rewards.md
+	$(BIN)/python -m handbook.licences > docs/licences.md
 
 richhf: $(VENV)/.dev  ## RichHF trained on scenes and measured, over an hour on two cores
 	$(BIN)/python -m benchmarks._richhf --folder runs/scenes
 
 clean:  ## forget the environment and everything that was made
-	rm -rf $(VENV) $(SERVER) $(AUDIT) quickstart build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(SERVER) $(AUDIT) $(PEERS) $(SERVING_PEERS) quickstart build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -2,7 +2,8 @@
 
 Their packages pin versions that do not install beside each other, so each function makes the calls
 that its package makes, in its order: how pictures are read and resized, what is encoded how often,
-one by one or in a batch. Each gives a score (n,) for paths and prompts.
+one by one or in a batch. Each gives a score (n,) for paths and prompts, of MPS one for
+each condition.
 """
 
 from __future__ import annotations
@@ -123,15 +124,16 @@ def hpsv2_call(reward: HPS, checkpoint: Path, paths: Sequence[Path], prompt: str
 
 
 @torch.no_grad()
-def mps_one_by_one(reward: MPS, paths: Sequence[Path], prompts: Sequence[str]) -> Tensor:
-    """As MPS's evaluation: prompt, condition and picture are encoded anew for each pair."""
+def mps_one_by_one(reward: MPS, paths: Sequence[Path], prompts: Sequence[str]) -> dict[str, Tensor]:
+    """As MPS's evaluation: prompt, condition and picture are encoded anew for each score."""
     prepare = processor(reward.towers.preprocess.size)
-    scores = []
-    for path, prompt in zip(paths, prompts, strict=True):
-        pixels = prepare(Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"]
-        condition = tokens([reward.conditions["overall"]])
-        scores.append(_mps(reward, pixels.half().float(), tokens([prompt]), condition, 0.3))
-    return torch.cat(scores)
+    scores: dict[str, list[Tensor]] = {name: [] for name in reward.conditions}
+    for name, words in reward.conditions.items():
+        for path, prompt in zip(paths, prompts, strict=True):
+            pixels = prepare(Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"]
+            given = (pixels.half().float(), tokens([prompt]), tokens([words]))
+            scores[name].append(_mps(reward, *given, 0.3))
+    return {name: torch.cat(each) for name, each in scores.items()}
 
 
 @torch.no_grad()

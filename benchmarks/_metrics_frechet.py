@@ -11,13 +11,9 @@ digits that there is: singular values of both factors.
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -25,9 +21,10 @@ import torch
 
 from beholder.eval._features import Array
 from beholder.eval._origin import Origin
-from beholder.eval.cost import processor
 from beholder.eval.frechet import from_features, from_statistics
 from beholder.eval.statistics import Statistics
+from benchmarks._options import heading, installed, named, parser, tell
+from benchmarks._record import Missing, Row, Spread
 
 DIMS = 2048
 OURS = "beholder"
@@ -45,7 +42,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Row:
+class Needed:
     """What one package needed, CPU seconds of each round, and its value."""
 
     package: str
@@ -57,15 +54,15 @@ class Row:
 
 def run(
     pictures: tuple[int, ...] = (10_000, 1000), rounds: int = 3, only: str = ""
-) -> dict[int, list[Row]]:
+) -> dict[int, list[Needed]]:
     """Rows of every package there is, by the number of pictures a side."""
     methods = {name: m for name, m in _methods().items() if name == OURS or only in name}
     return {count: _rows(count, methods, rounds) for count in pictures}
 
 
-def report(found: Mapping[int, list[Row]]) -> list[str]:
+def report(found: Mapping[int, list[Needed]]) -> list[str]:
     """The rows as lines: medians, and how many times as fast beholder is in the same round."""
-    lines = [f"not installed: {name}" for name in PACKAGES if not _installed(name)]
+    lines = [f"not installed: {name}" for name in PACKAGES if not installed(name)]
     for count, rows in found.items():
         lines.append(f"\n{count} x {DIMS} a side")
         ours = next(row for row in rows if row.package == OURS)
@@ -83,9 +80,9 @@ def features(count: int, seed: int) -> Array:
     return kept
 
 
-def _rows(count: int, methods: Mapping[str, Method], rounds: int) -> list[Row]:
+def _rows(count: int, methods: Mapping[str, Method], rounds: int) -> list[Needed]:
     first, second = features(count, 1), features(count, 2)
-    rows = {name: Row(name, count, [], [], 0.0) for name in methods}
+    rows = {name: Needed(name, count, [], [], 0.0) for name in methods}
     for _ in range(rounds):
         for name, method in methods.items():
             start = time.process_time()
@@ -95,32 +92,46 @@ def _rows(count: int, methods: Mapping[str, Method], rounds: int) -> list[Row]:
             end = time.process_time()
             old = rows[name]
             whole, distance = [*old.whole, end - start], [*old.distance, end - between]
-            rows[name] = Row(name, count, whole, distance, value)
+            rows[name] = Needed(name, count, whole, distance, value)
     return list(rows.values())
 
 
-def _line(row: Row, ours: Row) -> str:
+def _line(row: Needed, ours: Needed) -> str:
     times = [
-        f"{name} {statistics.median(mine):7.2f} s ({_ratio(mine, base)})"
+        f"{name} {Spread.of(mine).median:7.2f} s ({_ratio(mine, base)})"
         for name, mine, base in (
             ("whole", row.whole, ours.whole),
             ("distance", row.distance, ours.distance),
         )
     ]
-    apart = abs(row.value - ours.value)
-    return f"  {row.package:24} {'  '.join(times)}  value {row.value:.12g}, {apart:.1e} from ours"
+    return f"  {row.package:24} {'  '.join(times)}  value {row.value:.12g}, {_apart(row, ours)}"
 
 
 def _ratio(theirs: list[float], ours: list[float]) -> str:
-    return f"{statistics.median(a / b for a, b in zip(theirs, ours, strict=True)):5.2f} x"
+    return f"{Spread.of_ratios(theirs, ours).median:5.2f} x"
 
 
-def _installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
+def _apart(row: Needed, ours: Needed) -> str:
+    return f"{abs(row.value - ours.value):.1e} from ours"
+
+
+def rows(found: Mapping[int, list[Needed]]) -> Iterator[Row | Missing]:
+    """Every peer beside beholder, from features to the distance; and who is not there."""
+    for name in PACKAGES:
+        if not installed(name):
+            yield Missing(area="metrics", what=f"FID beside {name}", reason="not installed")
+    for count, needed in found.items():
+        ours, *others = needed
+        for row in others:
+            yield Row(
+                area="metrics",
+                what=f"FID of {count:,} x {DIMS} features a side",
+                against=row.package,
+                ratio=Spread.of_ratios(row.whole, ours.whole),
+                peer=named(row.package),
+                agreement=f"{ours.value:.6g}, {_apart(row, ours)}",
+                headline=row.package == "torch-fidelity" and count > DIMS,
+            )
 
 
 def _methods() -> dict[str, Method]:
@@ -137,7 +148,7 @@ def _methods() -> dict[str, Method]:
         "torchmetrics": _torchmetrics,
         "scipy": _sqrtm,
     }
-    return found | {name: make() for name, make in peers.items() if _installed(name)}
+    return found | {name: make() for name, make in peers.items() if installed(name)}
 
 
 def _torch_fidelity() -> Method:
@@ -181,16 +192,15 @@ def _sqrtm() -> Method:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Fréchet distances beside other packages")
-    parser.add_argument("--pictures", type=int, nargs="+", default=[10_000, 1000])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="peers whose name holds this")
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--pictures", type=int, nargs="+", default=[10_000, 1000])
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--only", default="", help="peers whose name holds this")
+    given = made.parse_args()
     torch.set_num_threads(1)
-    listed = [f"{name} {version(name)}" for name in ("numpy", *PACKAGES) if _installed(name)]
-    heading = f"{processor()}, one thread, float64 sums\n{', '.join(listed)}"
     found = run(tuple(given.pictures), given.rounds, given.only)
-    sys.stdout.write("\n".join([heading, *report(found)]) + "\n")
+    first = heading("numpy", *PACKAGES, note="one thread, float64 sums")
+    tell(given, "\n".join([first, *report(found)]), rows(found))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,8 @@ of each round is what counts, so that a busy machine slows both sides. CPU time 
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +20,9 @@ from torch import Tensor
 from beholder.eval.extractors import load
 from beholder.eval.extractors._base import Extractor
 from beholder.eval.extractors._resize import resized
+from benchmarks._options import heading, named, parser, tell
+from benchmarks._record import Row, Spread
+from benchmarks._rounds import interleaved
 from tests.eval.extractors.random_weights import inception_state
 
 Side = Callable[[], Tensor]
@@ -33,21 +31,17 @@ SIDES = (32, 256, 512, 1024)
 PEER = "torch-fidelity"
 
 
-def run(rounds: int = 3) -> list[str]:
-    """The lines of a report: pictures a CPU second, ratios, and how far the results lie apart."""
-    torch.set_num_threads(1)
-    packages = ("torch", PEER, "clean-fid")
-    lines = [", ".join(f"{name} {version(name)}" for name in packages) + ", one thread"]
+def run(rounds: int = 3) -> Iterator[Row]:
+    """Features of pictures of two sizes, and both resizes of four."""
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         path = Path(folder) / "inception.pth"
         torch.save(inception_state(), path)
         for side in (299, 64):
-            name = f"uint8 {side}² -> 2048, batch {BATCH}"
-            lines += _compared(name, _features(path, side), BATCH, rounds)
-    for side in SIDES:
-        for name, sides in (("tf1", _tf1(side)), ("clean", _clean(side))):
-            lines += _compared(f"resize {name}, {side}² -> 299²", sides, 1, 5 * rounds)
-    return lines
+            name = f"Inception features of {BATCH} pictures of {side}²"
+            yield _compared(name, _features(path, side), rounds)
+        for side in SIDES:
+            for kind, sides in (("tf1", _tf1(side)), ("clean", _clean(side))):
+                yield _compared(f"resize {kind}, {side}² to 299²", sides, 5 * rounds)
 
 
 def _features(path: Path, side: int) -> dict[str, Side]:
@@ -97,33 +91,29 @@ def _picture(side: int, seed: int) -> Tensor:
     return torch.from_numpy(values).permute(2, 0, 1)
 
 
-def _compared(name: str, sides: Mapping[str, Side], pictures: int, rounds: int) -> list[str]:
+def _compared(what: str, sides: Mapping[str, Side], rounds: int) -> Row:
     (own, rival), results = sides, [side() for side in sides.values()]  # also warms both up
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side, call in sides.items():
-            seconds[side].append(_cpu_seconds(call))
+    seconds = interleaved(sides, rounds)
     apart = float((results[0] - results[1]).norm() / results[1].norm())
-    return [f"{name}: {_told(own, rival, seconds, pictures)}, relative difference {apart:.1e}"]
+    return Row(
+        area="metrics",
+        what=what,
+        against=rival,
+        ratio=Spread.of_ratios(seconds[rival], seconds[own]),
+        peer=named(rival),
+        agreement=f"relative difference {apart:.1e}",
+    )
 
 
-def _told(own: str, rival: str, seconds: Mapping[str, Sequence[float]], pictures: int) -> str:
-    ratios = [b / a for a, b in zip(seconds[own], seconds[rival], strict=True)]
-    speeds = [
-        f"{side} {1000 * statistics.median(seconds[side]) / pictures:.2f} ms"
-        for side in (own, rival)
-    ]
-    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    return f"{', '.join(speeds)}, {statistics.median(ratios):.2f} x ({spread})"
-
-
-def _cpu_seconds(call: Side) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--rounds", type=int, default=3)
+    given = made.parse_args()
+    torch.set_num_threads(1)
+    rows = list(run(given.rounds))
+    lines = [f"{r.what}: {r.ratio.told()} x {r.against}, {r.agreement}" for r in rows]
+    tell(given, "\n".join([heading("torch", PEER, "clean-fid"), *lines]), rows)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Inception features and resizes beside the peers")
-    parser.add_argument("--rounds", type=int, default=3)
-    sys.stdout.write("\n".join(run(parser.parse_args().rounds)) + "\n")
+    main()

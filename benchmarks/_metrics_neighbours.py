@@ -15,14 +15,13 @@ of the process: 50 000 x 50 000 distances of 2048 values take minutes.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,9 +30,11 @@ import numpy as np
 import torch
 
 from beholder.eval._features import Array
-from beholder.eval.cost import processor
 from beholder.eval.precision_recall import precision_recall
+from benchmarks._memory import peak, resident
 from benchmarks._metrics_frechet import features
+from benchmarks._options import heading, named, parser, tell
+from benchmarks._record import Row, Spread
 
 OURS = "beholder"
 CROWD_WIDTH = 64
@@ -42,7 +43,7 @@ Method = Callable[[Array, Array], Figures]
 
 
 @dataclass(frozen=True)
-class Row:
+class Needed:
     """What one package needed: CPU seconds of each round, MiB, and precision and recall first."""
 
     package: str
@@ -53,7 +54,7 @@ class Row:
     whole: float
     figures: list[float]
 
-    def after(self, earlier: Row | None) -> Row:
+    def after(self, earlier: Needed | None) -> Needed:
         """The same with the rounds before it."""
         if earlier is None:
             return self
@@ -64,12 +65,12 @@ class Row:
 
 def run(
     pictures: int = 10_000, crowd: int = 50_000, rounds: int = 1, crowd_width: int = CROWD_WIDTH
-) -> list[Row]:
+) -> list[Needed]:
     """Rows of every package there is at 2048 values, then of beholder for a crowd of pictures.
 
     Rounds are interleaved: the ratio within a round is what counts.
     """
-    found: dict[str, Row] = {}
+    found: dict[str, Needed] = {}
     with tempfile.TemporaryDirectory() as folder:
         for seed in (1, 2):
             np.save(Path(folder) / f"{seed}.npy", features(pictures, seed))
@@ -79,7 +80,7 @@ def run(
     return [*found.values(), *([_crowded(crowd, crowd_width)] if crowd else [])]
 
 
-def _crowded(pictures: int, width: int) -> Row:
+def _crowded(pictures: int, width: int) -> Needed:
     with tempfile.TemporaryDirectory() as folder:
         for seed in (1, 2):
             generator = np.random.default_rng(seed)
@@ -90,13 +91,13 @@ def _crowded(pictures: int, width: int) -> Row:
     return row
 
 
-def report(rows: Sequence[Row]) -> list[str]:
+def report(rows: Sequence[Needed]) -> list[str]:
     """The rows as lines: medians, and how much of beholder's time and memory others take."""
     ours = next(row for row in rows if row.package == OURS)
     return [_line(row, ours) for row in rows]
 
 
-def _line(row: Row, ours: Row) -> str:
+def _line(row: Needed, ours: Needed) -> str:
     seconds = float(np.median(row.seconds))
     text = (
         f"  {row.package:26} {row.pictures:6} x {row.width:4}  {seconds:7.2f} s  "
@@ -109,7 +110,31 @@ def _line(row: Row, ours: Row) -> str:
     return f"{text}  {times:5.2f} x the time, {row.extra / ours.extra:5.1f} x the memory"
 
 
-def _measured(package: str, folder: Path) -> Row | None:
+def rows(found: Sequence[Needed]) -> Iterator[Row]:
+    """Every peer's time and memory beside beholder's, of as many pictures."""
+    ours, *others = found
+    for row in others:
+        if row.package == OURS:
+            continue
+        what = f"precision and recall of {row.pictures:,} x {row.width} features a side"
+        far = max(abs(a - b) for a, b in zip(row.figures, ours.figures, strict=False))
+        time_and_memory = {
+            "CPU time": Spread.of_ratios(row.seconds, ours.seconds),
+            "memory": Spread.of([row.extra / ours.extra]),
+        }
+        for unit, ratio in time_and_memory.items():
+            yield Row(
+                area="metrics",
+                what=what if unit == "CPU time" else f"{what}, memory",
+                against=row.package,
+                ratio=ratio,
+                unit=unit,
+                peer=named(row.package.split()[0]),
+                agreement=f"largest difference {far:.1g}",
+            )
+
+
+def _measured(package: str, folder: Path) -> Needed | None:
     """What a process of its own says; None if the package is not there."""
     done = subprocess.run(
         [sys.executable, "-m", __spec__.name, "--child", package, str(folder)],
@@ -119,7 +144,7 @@ def _measured(package: str, folder: Path) -> Row | None:
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
     last = done.stdout.strip().splitlines()[-1]
-    return None if last == "absent" else Row(**json.loads(last))
+    return None if last == "absent" else Needed(**json.loads(last))
 
 
 def _child(package: str, folder: Path) -> str:
@@ -130,19 +155,13 @@ def _child(package: str, folder: Path) -> str:
         return "absent"
     real, fake = (np.load(folder / f"{seed}.npy") for seed in (1, 2))
     method(real[:300], fake[:300])
-    before = _status("VmRSS")
+    before = resident()
     start = time.process_time()
     figures = method(real, fake)
     seconds = [time.process_time() - start]
-    peak = _status("VmHWM")  # ru_maxrss remembers the parent too
-    row = Row(package, len(real), real.shape[1], seconds, peak - before, peak, list(figures))
+    most = peak()
+    row = Needed(package, len(real), real.shape[1], seconds, most - before, most, list(figures))
     return json.dumps(asdict(row))
-
-
-def _status(name: str) -> float:
-    rows = Path("/proc/self/status").read_text().splitlines()
-    (kilobytes,) = (row.split()[1] for row in rows if row.startswith(name))
-    return int(kilobytes) / 1024
 
 
 def _ours() -> Method:
@@ -181,20 +200,20 @@ METHODS: dict[str, Callable[[], Method]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="precision and recall beside other packages")
-    parser.add_argument("--pictures", type=int, default=10_000, help="a side")
-    parser.add_argument("--crowd", type=int, default=50_000, help="a side, memory only; 0: none")
-    parser.add_argument("--crowd-width", type=int, default=CROWD_WIDTH, help="values a picture")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--child", nargs=2, metavar=("PACKAGE", "FOLDER"))
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--pictures", type=int, default=10_000, help="a side")
+    made.add_argument("--crowd", type=int, default=50_000, help="a side, memory only; 0: none")
+    made.add_argument("--crowd-width", type=int, default=CROWD_WIDTH, help="values a picture")
+    made.add_argument("--rounds", type=int, default=1)
+    made.add_argument("--child", nargs=2, metavar=("PACKAGE", "FOLDER"))
+    given = made.parse_args()
     if given.child:
         package, folder = given.child
         sys.stdout.write(_child(package, Path(folder)) + "\n")
         return
-    sys.stdout.write(f"{processor()}, one thread\n")
-    lines = report(run(given.pictures, given.crowd, given.rounds, given.crowd_width))
-    sys.stdout.write("\n".join(lines) + "\n")
+    found = run(given.pictures, given.crowd, given.rounds, given.crowd_width)
+    first = heading("numpy", "torch-fidelity", "prdc")
+    tell(given, "\n".join([first, *report(found)]), rows(found) if given.pictures else ())
 
 
 if __name__ == "__main__":

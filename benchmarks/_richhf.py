@@ -12,17 +12,13 @@ Each step that was done before is left out. Of RichHF-18K, with pictures and pro
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -35,7 +31,6 @@ from beholder._page.feedback import PictureFeedback
 from beholder._page.poster import draw_grid
 from beholder.annotation.joining.feedback import read_feedback, write_feedback
 from beholder.annotation.sources import load as load_source
-from beholder.eval.cost import processor
 from beholder.eval.feedback import FeedbackEvaluation, evaluate_feedback
 from beholder.eval.feedback_anchors import PUBLISHED_RICHHF
 from beholder.eval.feedback_baselines import (
@@ -49,6 +44,7 @@ from beholder.eval.preference import PictureScorer
 from beholder.rewards.richhf import RichHF
 from beholder.types import MAPS, RATED, Feedback, Scores, WordLabel
 from beholder.words import word_spans
+from benchmarks._options import heading, parser, tell
 from benchmarks._richhf_start import align, build_start
 
 COUNTS = {"train": 20_000, "dev": 600, "test": 600}
@@ -71,22 +67,18 @@ FIGURES = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("runs/scenes"))
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--picture", type=Path, help="ten held-out scenes as a picture")
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--folder", type=Path, default=Path("runs/scenes"))
+    made.add_argument("--processes", type=int, default=2)
+    made.add_argument("--picture", type=Path, help="ten held-out scenes as a picture")
+    given = made.parse_args()
     torch.set_num_threads(2)
     draw_scenes(given.folder, given.processes)
     make_start(given.folder)
     train(given.folder, given.processes)
     reward = beholder.load(str(given.folder / "run"))
     assert isinstance(reward, RichHF)
-    lines = "\n".join(report(reward, given.folder))
-    print(lines)
-    if given.out:
-        given.out.write_text(f"{lines}\n", encoding="utf-8")
+    tell(given, "\n".join(report(reward, given.folder)), [])
     if given.picture:
         show(reward, given.folder, given.picture)
 
@@ -121,9 +113,7 @@ def train(folder: Path, processes: int) -> None:
 
 
 def report(reward: RichHF, folder: Path) -> Iterator[str]:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "timm"))
-    python = platform.python_version()
-    yield f"{datetime.now(UTC).date()}, {processor()}, Python {python}, {packages}"
+    yield heading("torch", "transformers", "timm", note="two threads")
     yield ""
     yield f"RichHF on {COUNTS['test']} held-out scenes: other objects, other photographs."
     yield "Pretrained: EfficientNet-Lite0, MiniLM (frozen). From scratch: T5, projections, heads."

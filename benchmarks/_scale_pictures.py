@@ -6,7 +6,7 @@ import io
 import tarfile
 from pathlib import Path
 
-from benchmarks.scoring import jpeg
+from benchmarks._pictures import jpeg
 
 DISTINCT = 200
 """Pictures that are encoded; the others are these with a number in a comment, so no two are one."""

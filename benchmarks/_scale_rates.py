@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import resource
 import shutil
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import _scale_runs as runs
+from benchmarks._memory import resident
+from benchmarks._record import Row, Spread
 
 Command = Callable[[Path, Path], list[str]]
 PLAIN = "plain loop"
@@ -31,8 +32,10 @@ class Rate:
     cpu: float
 
 
-def rates(tars: Path, folder: Path, each: int, rounds: int, engines: Sequence[str]) -> list[str]:
-    """Lines of a table: each way of scoring, medians of interleaved rounds.
+def rates(
+    tars: Path, folder: Path, each: int, rounds: int, engines: Sequence[str]
+) -> Mapping[str, Sequence[Rate]]:
+    """Each way of scoring in interleaved rounds, the plain loop first.
 
     `each` is the number of pictures of an archive.
     """
@@ -45,7 +48,7 @@ def rates(tars: Path, folder: Path, each: int, rounds: int, engines: Sequence[st
             out = folder / f"rate-{number}"
             found[way].append(_rate(command(tars, out), out, each))
             shutil.rmtree(out)
-    return _table(found)
+    return found
 
 
 def _by(engine: str, workers: int) -> Command:
@@ -72,17 +75,35 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _table(found: Mapping[str, Sequence[Rate]]) -> list[str]:
-    header = "way               pictures/s  time of the plain loop's   whole run s    CPU s"
-    lines = [header]
+def rows(found: Mapping[str, Sequence[Rate]], what: str) -> list[Row]:
+    """Every engine beside the plain loop."""
+    return [
+        Row(
+            area="scale",
+            what=f"{what}, {way}",
+            against=PLAIN,
+            ratio=_ratio(measured, found[PLAIN]),
+            unit="wall time",
+        )
+        for way, measured in found.items()
+        if way != PLAIN
+    ]
+
+
+def _ratio(measured: Sequence[Rate], plain: Sequence[Rate]) -> Spread:
+    """How many times as many pictures a second."""
+    return Spread.of_ratios([rate.steady for rate in measured], [rate.steady for rate in plain])
+
+
+def table(found: Mapping[str, Sequence[Rate]]) -> list[str]:
+    """A line for each way, medians of the rounds."""
+    lines = ["way               pictures/s     times the plain loop   whole run s    CPU s"]
     for way, measured in found.items():
-        pairs = zip(found[PLAIN], measured, strict=True)
-        ratios = [plain.steady / rate.steady for plain, rate in pairs]
         steady, whole, cpu = (
-            statistics.median(getattr(rate, name) for rate in measured)
+            Spread.of([getattr(rate, name) for rate in measured]).median
             for name in ("steady", "whole", "cpu")
         )
-        span = f"{statistics.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
+        span = _ratio(measured, found[PLAIN]).told(3)
         lines.append(
             f"{way:<16}  {steady:>10.1f}  {span:>24}  {whole:>12.1f}  {_seconds(way, cpu)}"
         )
@@ -100,8 +121,8 @@ def memory(tars: Path, folder: Path, each: int, engine: str) -> list[str]:
     samples: list[tuple[int, float, float]] = []
 
     def look() -> bool:
-        workers = [runs.resident(pid) for pid in driver.workers()]
-        samples.append((runs.done(out), runs.resident(driver.pid), max(workers, default=0.0)))
+        workers = [resident(pid) for pid in driver.workers()]
+        samples.append((runs.done(out), resident(driver.pid), max(workers, default=0.0)))
         return False
 
     with runs.started(runs.score_command(tars, out, engine, "--workers", "2"), out) as driver:

@@ -141,14 +141,6 @@ def command(pid: int) -> str:
     return _text(Path(f"/proc/{pid}/cmdline")).replace("\0", " ").strip()
 
 
-def resident(pid: int) -> float:
-    """Memory of a process in MiB, 0 if it is gone."""
-    for line in _text(Path(f"/proc/{pid}/status")).splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
 def _scores(words: str) -> bool:
     return words.startswith(RAY_ACTOR) or "worker_process" in words
 

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from benchmarks._scale_runs import resident
+from benchmarks._memory import resident
 from benchmarks._serving_load import Told
 from benchmarks._serving_servers import CLIP, Server, own, served
 from benchmarks._serving_work import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from beholder.rewards import Reward, RewardCard, pickscore
 from beholder.types import Scores
+from benchmarks._pixel_mean import PixelMean
 
 LAYERS, WIDTH = 12, 64
 CALL_SECONDS, PICTURE_SECONDS = 0.020, 0.0005
@@ -33,7 +34,7 @@ def clip() -> Reward:
 
 
 @final
-class Gpu(Reward):
+class Gpu(PixelMean):
     """The mean of some pixels, after 20 ms and half a millisecond a picture in which it waits."""
 
     card = RewardCard(name="gpu", paper="none", needs_prompt=False)
@@ -44,15 +45,6 @@ class Gpu(Reward):
         return seen / 255 if pixels.dtype == torch.uint8 else seen
 
     @override
-    def options(self) -> dict[str, object]:
-        return {}
-
-    @override
-    @classmethod
-    def from_options(cls, options: Mapping[str, object]) -> Reward:
-        return cls()
-
-    @override
     def score_prepared(self, pixel_values: Tensor, prompts: Sequence[str]) -> Scores:
         time.sleep(CALL_SECONDS + PICTURE_SECONDS * len(pixel_values))
-        return Scores(pixel_values.float().mean((1, 2, 3)))
+        return super().score_prepared(pixel_values, prompts)

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks._scale_runs import await_end, command, descendants, resident
+from benchmarks._memory import resident
+from benchmarks._scale_runs import await_end, command, descendants
 
 CLIP, GPU = "benchmarks._serving_rewards:clip", "benchmarks._serving_rewards:Gpu"
 READY_SECONDS = 180.0

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import beholder
+from benchmarks._pictures import jpeg
 from benchmarks._serving_load import Told
 from benchmarks._serving_servers import CLIP, GPU, Server
-from benchmarks.scoring import jpeg
 
 TOLERANCE = 1e-5
 

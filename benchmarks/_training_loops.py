@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from beholder.training.losses import preference_kl
 from beholder.training.towers.features import PictureFeatures, TextFeatures
 from beholder.training.towers.freezing import tower_weights
 from beholder.training.towers.scorers import FeatureScorer, PixelScorer, Scorer
+from benchmarks._record import Spread
 from benchmarks._training_models import Pairs, decoded, learn
 
 
@@ -135,13 +136,10 @@ def interleaved(ways: Sequence[Way], rounds: int) -> None:
 
 
 def compared(first: Way, others: Mapping[str, Way]) -> dict[str, object]:
-    """How many times faster the others are, as the median over rounds."""
-    ratios = {
-        name: statistics.median(a / b for a, b in zip(first.seconds, way.seconds, strict=True))
-        for name, way in others.items()
-    }
+    """How many times faster the others are, in the rounds' ratios."""
+    ratios = {name: Spread.of_ratios(first.seconds, way.seconds) for name, way in others.items()}
     return {
         "pairs_in_a_step": {way.name: len(way.pairs) for way in (first, *others.values())},
         "cpu_seconds_a_pair": {w.name: round(w.median, 6) for w in (first, *others.values())},
-        "times_as_fast": {name: round(ratio, 2) for name, ratio in ratios.items()},
+        "times_as_fast": {name: asdict(ratio) for name, ratio in ratios.items()},
     }

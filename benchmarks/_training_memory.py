@@ -18,6 +18,7 @@ import torch
 
 from beholder.training.run import RunConfig, trainee
 from beholder.training.towers.scorers import PixelScorer
+from benchmarks._memory import peak
 from benchmarks._training_loops import Way, nodes
 from benchmarks._training_models import SIZES, apart, mps_options
 
@@ -39,7 +40,7 @@ def main() -> None:
         for _ in range(given.steps):
             way.step()
     seconds = way.median * len(pairs)
-    print(json.dumps({"seconds": seconds, "mib": _peak_mib(), "losses": way.losses}))
+    print(json.dumps({"seconds": seconds, "mib": peak(), "losses": way.losses}))
 
 
 def measured(size: str, pairs: int, rounds: int) -> dict[str, object]:
@@ -68,13 +69,6 @@ def measured(size: str, pairs: int, rounds: int) -> dict[str, object]:
         for key in ("seconds", "mib")
     }
     return {"pairs_in_a_step": pairs, **medians, "change_in_percent": changes}
-
-
-def _peak_mib() -> float:
-    """The most memory that this process held; ru_maxrss would count what its parent held too."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(peak) / 1024
 
 
 def _fresh(size: str, pairs: int, checkpointing: bool) -> dict[str, Any]:

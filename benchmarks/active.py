@@ -15,14 +15,10 @@ drawn from Laplace's approximation of its posterior.
 from __future__ import annotations
 
 import argparse
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
@@ -32,11 +28,12 @@ import torch
 
 from beholder.annotation.asking.candidates import Candidates
 from beholder.annotation.asking.selection import SelectionConfig, Strategy, select
-from beholder.eval.cost import processor
 from beholder.quickstart.material import Sizes
 from benchmarks._close_checkpoints import BATCH as RANKING_BATCH
 from benchmarks._close_checkpoints import STRENGTHS, settle
 from benchmarks._light_head import FEATURES, Head, Pairs, Pool, make_pool
+from benchmarks._options import heading, parser, tell
+from benchmarks._record import Row, Spread
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -73,36 +70,29 @@ def main() -> None:
     torch.set_num_threads(1)
     start = time.monotonic()
     report = []
-    for line in chain(heading(), learning(given), ranking(given)):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    rows: list[Row] = []
+    first = heading("beholder", "torch", "numpy", "timm", "transformers")
+    for line in chain([first], learning(given), ranking(given, rows)):
+        print(line, flush=True)
         report.append(line)
     report.append(f"\n{time.monotonic() - start:.0f} s in all")
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text("\n".join(report) + "\n")
+    tell(given, "\n".join(report), rows, said=True)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="judgements saved by active selection")
-    parser.add_argument("--seeds", type=int, default=10, help="of start set, draws and ensemble")
-    parser.add_argument("--batch", type=int, default=100, help="judgements between two fits")
-    parser.add_argument("--budget", type=int, default=3000, help="judgements in all")
-    parser.add_argument("--settles", type=int, default=40, help="contests of close checkpoints")
-    parser.add_argument("--test-prompts", type=int, default=300, help="of three pictures each")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    return parser.parse_args()
-
-
-def heading() -> list[str]:
-    names = ("beholder", "torch", "numpy", "timm", "transformers")
-    listed = ", ".join(f"{name} {version(name)}" for name in names)
-    today = datetime.now(UTC).date()
-    return [f"{today}, {processor()}, one thread", f"python {platform.python_version()}, {listed}"]
+    made = parser(__doc__)
+    made.add_argument("--seeds", type=int, default=10, help="of start set, draws and ensemble")
+    made.add_argument("--batch", type=int, default=100, help="judgements between two fits")
+    made.add_argument("--budget", type=int, default=3000, help="judgements in all; 0: none")
+    made.add_argument("--settles", type=int, default=40, help="contests of close checkpoints")
+    made.add_argument("--test-prompts", type=int, default=300, help="of three pictures each")
+    return made.parse_args()
 
 
 def learning(given: argparse.Namespace) -> Iterator[str]:
     """Curves of each aspect and strategy, and the judgements to reach given accuracies."""
+    if not given.budget:
+        return
     with tempfile.TemporaryDirectory() as folder:
         pool = make_pool(Path(folder), Sizes(test_prompts=given.test_prompts), seed=0)
     yield (
@@ -255,8 +245,8 @@ def _saving(random: Floats, active: Floats, budget: int) -> str:
     return f"   saves {saved[0]:4.0%} ({low:.0%} to {high:.0%})"
 
 
-def ranking(given: argparse.Namespace) -> Iterator[str]:
-    """Judgements until simulated checkpoints are told apart."""
+def ranking(given: argparse.Namespace, rows: list[Row]) -> Iterator[str]:
+    """Judgements until simulated checkpoints are told apart; `rows` gets what asking saves."""
     yield (
         f"\nRanking {len(STRENGTHS)} simulated checkpoints of strengths {STRENGTHS} logits with a\n"
         f"biased and noisy reward; batches of {RANKING_BATCH}, {given.settles} contests. "
@@ -270,7 +260,21 @@ def ranking(given: argparse.Namespace) -> Iterator[str]:
         yield f"  {strategy:9s} {_quartiles(needed[strategy])}; order right in {right:.0%}"
     for other in SETTLERS[:-1]:
         saved = 100 * (1 - needed["ranking"] / needed[other])
+        rows.append(_row(needed[other] / needed["ranking"], other))
         yield f"  ranking saves {_quartiles(saved)} % against {other}, contest by contest"
+
+
+def _row(ratios: Floats, other: str) -> Row:
+    """Judgements of a simpler way beside ours, with the quartiles of all contests."""
+    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75)).tolist()
+    return Row(
+        area="statistics",
+        what=f"judgements until {len(STRENGTHS)} checkpoints are ranked, {len(ratios)} contests",
+        against=f"{other} pairs",
+        ratio=Spread(middle, low, high),
+        unit="judgements",
+        headline=other == "random",
+    )
 
 
 def _quartiles(values: Floats) -> str:

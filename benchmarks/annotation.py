@@ -1,16 +1,21 @@
-"""2,000 pairs asked, answered by three people, pulled and joined, on a real Label Studio.
+"""Pairs asked, answered by three people, pulled and joined, on a real Label Studio.
+
+    python -m benchmarks.annotation --prompts 2000
 
 Each step's time is printed beside the time that the server computed for it. The answers are
-imported, as 6,000 single ones would only measure the server. Label Studio is installed on first
-use; BEHOLDER_LABEL_STUDIO names an installed one.
+imported, as thousands of single ones would only measure the server. BEHOLDER_LABEL_STUDIO names an
+installed Label Studio; `make test-live` installs one, which is found too.
 """
 
+from __future__ import annotations
+
+import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -23,14 +28,17 @@ from beholder.annotation.judgements import aggregate_folder, agreement_report
 from beholder.annotation.project import Project, question_data
 from beholder.annotation.reading.label_studio_export import export_annotation
 from beholder.annotation.server.connection import Connection, connect
+from beholder.annotation.server.install import EXECUTABLE_VARIABLE
 from beholder.annotation.server.local import LocalServer, down, up
 from beholder.annotation.server.pull import pull
 from beholder.annotation.server.push import push
-from beholder.eval.cost import processor
 from beholder.inputs import read_inputs
 from beholder.types import ASPECTS
+from benchmarks._options import ROOT, heading, parser, tell
+from benchmarks._record import Missing, Row, Spread
 
-PROMPTS, PEOPLE, SIDE = 2000, 3, 256
+PEOPLE, SIDE = 3, 256
+_TELLING = 0.5  # CPU seconds of the server below which a ratio to them says nothing
 Result = TypeVar("Result")
 
 
@@ -39,12 +47,17 @@ class Clock:
 
     def __init__(self, server: LocalServer) -> None:
         self.server = server
+        self.lines: list[str] = []
+        self.rows: list[Row] = []
 
     def __call__(self, name: str, step: Callable[[], Result]) -> Result:
         wall, before = time.perf_counter(), self.server_seconds()
         result = step()
-        spent = time.perf_counter() - wall, self.server_seconds() - before
-        print(f"{name:<44} {spent[0]:7.1f} s   server {spent[1]:6.1f} CPU s")
+        spent, served = time.perf_counter() - wall, self.server_seconds() - before
+        self.lines.append(f"{name:<44} {spent:7.1f} s   server {served:6.1f} CPU s")
+        print(self.lines[-1], flush=True)
+        if served > _TELLING:
+            self.rows.append(_row(name, spent / served))
         return result
 
     def server_seconds(self) -> float:
@@ -53,49 +66,76 @@ class Clock:
         return (int(fields[11]) + int(fields[12])) / 100
 
 
+def _row(step: str, ratio: float) -> Row:
+    return Row(
+        area="annotation",
+        what=step,
+        against="what Label Studio computes for it",
+        ratio=Spread.of([ratio]),
+        unit="seconds over CPU seconds of the server",
+        better="lower",
+    )
+
+
 def main() -> None:
-    packages = ("label-studio-sdk", "datasets", "numpy")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    print(f"{date.today().isoformat()}, {processor()}; {versions}")
+    made = parser(__doc__)
+    made.add_argument("--prompts", type=int, default=2000, help="each a pair of pictures")
+    given = made.parse_args()
+    program = _label_studio()
+    if program is None:
+        why = f"no Label Studio: make test-live, or {EXECUTABLE_VARIABLE}"
+        missing = Missing(area="annotation", what="a whole round of judgements", reason=why)
+        tell(given, why, [missing])
+        return
+    lines = [heading("label-studio-sdk", "datasets", "numpy", note="SQLite")]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no server is left behind
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        draw(folder / "out")
-        server = up(folder / "server", port=8097, say=print)
-        print(f"Label Studio {server.version}, SQLite")
+        draw(folder / "out", given.prompts)
         try:
+            server = up(folder / "server", port=8097, executable=program, say=print)
+            clock = Clock(server)
             with connect(server.url, server.token) as connection:
-                run(folder, server, connection, Clock(server))
+                run(folder, connection, clock, given.prompts)
         finally:
-            down(server.folder)
+            down(folder / "server")
+    tell(given, "\n".join([*lines, *clock.lines]), clock.rows, said=True)
 
 
-def draw(folder: Path) -> None:
+def _label_studio() -> Path | None:
+    """The program that is named, or that of `make test-live`."""
+    named = os.environ.get(EXECUTABLE_VARIABLE)
+    program = Path(named) if named else ROOT / ".venv-label-studio" / "bin" / "label-studio"
+    return program if program.is_file() else None
+
+
+def draw(folder: Path, prompts: int) -> None:
     """A picture of each prompt by two checkpoints."""
     rng = np.random.default_rng(0)
     for checkpoint in ("early", "late"):
         (folder / checkpoint).mkdir(parents=True)
-        for k in range(PROMPTS):
+        for k in range(prompts):
             small = rng.integers(0, 256, (8, 8, 3), np.uint8)
             path = folder / checkpoint / f"{k:04d}.png"
             Image.fromarray(small).resize((SIDE, SIDE)).save(path)
             path.with_suffix(".txt").write_text(f"prompt {k}")
 
 
-def run(folder: Path, server: LocalServer, connection: Connection, clock: Clock) -> None:
+def run(folder: Path, connection: Connection, clock: Clock, prompts: int) -> None:
     project = Project(folder=folder / "judging", template="pairwise", title="Benchmark")
     sources = {p.name: read_inputs(p) for p in sorted((folder / "out").iterdir())}
-    clock(f"plan: {2 * PROMPTS} pictures of {SIDE} px", lambda: plan(project, sources, AskConfig()))
-    place = f"shared:{server.files}"
-    project, pushed = clock(f"push {PROMPTS} tasks", lambda: push(project, connection, place))
-    assert pushed.sent == PROMPTS
+    clock(f"plan: {2 * prompts} pictures of {SIDE} px", lambda: plan(project, sources, AskConfig()))
+    place = f"shared:{clock.server.files}"
+    project, pushed = clock(f"push {prompts} tasks", lambda: push(project, connection, place))
+    assert pushed.sent == prompts
     clock("push again: nothing to send", lambda: push(project, connection, place))
     clock(f"answer by import: {PEOPLE} people", lambda: answer(project, connection))
-    pulled = clock(f"pull {PEOPLE * PROMPTS} answers", lambda: pull(project, connection))
-    assert (pulled.report.clean, pulled.tasks) == (PEOPLE * PROMPTS, {PEOPLE: PROMPTS})
+    pulled = clock(f"pull {PEOPLE * prompts} answers", lambda: pull(project, connection))
+    assert (pulled.report.clean, pulled.tasks) == (PEOPLE * prompts, {PEOPLE: prompts})
     clock("pull again: nothing new", lambda: pull(project, connection))
     for method in get_args(Method):
         join = partial(aggregate_folder, project.folder, folder / method, method=method)
-        assert clock(f"aggregate by {method}", join).rows == PROMPTS
+        assert clock(f"aggregate by {method}", join).rows == prompts
     page = folder / "page.html"
     clock("agreement, with its page", partial(agreement_report, project.folder, html=page))
 

@@ -1,29 +1,24 @@
 """Decode a JPEG and resize it to 224, 8-bit to the end: beside Pillow, in CPU time of one thread.
 
-    python benchmarks/decode.py --sizes 512 1024 --rounds 9 --out benchmarks/results/decode.txt
+    python -m benchmarks.decode --sizes 512 1024 --rounds 9 --out benchmarks/results/decode.txt
 
 Rounds are interleaved, so that a busy machine slows both; the ratio of each round is what counts.
 """
 
 import argparse
 import io
-import platform
-import statistics
-import sys
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import PIL
-import simplejpeg
 import torch
 from PIL import Image, ImageFilter
 
-from beholder.eval.cost import processor
 from beholder.images import read_image
 from beholder.rewards._preprocess import Preprocess
+from benchmarks._options import heading, named, parser, tell
+from benchmarks._record import Row, Spread
+from benchmarks._rounds import interleaved
 
 SIDE = 224
 FIT = Preprocess(size=SIDE, fit="squash")
@@ -33,65 +28,52 @@ Resized = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(1)
-    lines = [heading(), *(measure(side, arguments) for side in arguments.sizes)]
-    report = "\n".join(lines) + "\n"
-    sys.stdout.write(report)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(report)
+    lines = [heading("pillow", "simplejpeg", "torch", "numpy"), "CPU ms per picture, medians"]
+    rows = []
+    for side in arguments.sizes:
+        line, row = measure(side, arguments)
+        lines.append(line)
+        rows.append(row)
+    tell(arguments, "\n".join(lines), rows)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="decode + resize to 224, beside Pillow")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024], help="side, pixels")
-    parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds")
-    parser.add_argument("--pictures", type=int, default=8, help="pictures of each size")
-    parser.add_argument("--photos", type=Path, help="folder of photographs; default: made up")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--sizes", type=int, nargs="+", default=[512, 1024], help="side, pixels")
+    made.add_argument("--rounds", type=int, default=9, help="interleaved rounds")
+    made.add_argument("--pictures", type=int, default=8, help="pictures of each size")
+    made.add_argument("--photos", type=Path, help="folder of photographs; default: made up")
+    return made.parse_args()
 
 
-def heading() -> str:
-    versions = {
-        "python": platform.python_version(),
-        "pillow": PIL.__version__,
-        "simplejpeg": simplejpeg.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-    today = datetime.now(UTC).date()
-    return f"{today}, {processor()}, one thread\n{listed}\nCPU ms per picture, median of rounds"
-
-
-def measure(side: int, arguments: argparse.Namespace) -> str:
+def measure(side: int, arguments: argparse.Namespace) -> tuple[str, Row]:
     files = [jpeg(side, k, arguments.photos) for k in range(arguments.pictures)]
-    ours: list[float] = []
-    pillows: list[float] = []
-    with_pillow(files[0])
-    with_beholder(files[0])
-    for _ in range(arguments.rounds):
-        pillows.append(cpu_ms(with_pillow, files))
-        ours.append(cpu_ms(with_beholder, files))
-    ratio = statistics.median(p / o for p, o in zip(pillows, ours, strict=True))
-    mean, largest = difference(files)
-    return (
-        f"{side} x {side} ({len(files[0]) // 1024} KiB): Pillow {statistics.median(pillows):.2f}, "
-        f"beholder {statistics.median(ours):.2f}, {ratio:.2f} times as fast "
-        f"(rounds {min_max(pillows, ours)}); grey levels apart: mean {mean:.4f}, max {largest:.0f}"
+    mean, largest = difference(files)  # also warms both up
+    sides = {
+        "Pillow": lambda: each(with_pillow, files),
+        "beholder": lambda: each(with_beholder, files),
+    }
+    seconds = interleaved(sides, arguments.rounds)
+    ratio = Spread.of_ratios(seconds["Pillow"], seconds["beholder"])
+    agreement = f"grey levels apart: mean {mean:.4f}, max {largest:.0f}"
+    row = Row(
+        area="scoring",
+        what=f"JPEG of {side}² decoded and shrunk to {SIDE}²",
+        against="Pillow",
+        ratio=ratio,
+        peer=named("pillow"),
+        agreement=agreement,
     )
+    other, own = (1000 * Spread.of(seconds[name]).median / len(files) for name in sides)
+    return (
+        f"{side} x {side} ({len(files[0]) // 1024} KiB): Pillow {other:.2f}, beholder {own:.2f}, "
+        f"{ratio.told()} times as fast; {agreement}"
+    ), row
 
 
-def min_max(pillows: list[float], ours: list[float]) -> str:
-    ratios = [p / o for p, o in zip(pillows, ours, strict=True)]
-    return f"{min(ratios):.2f} to {max(ratios):.2f}"
-
-
-def cpu_ms(work: Callable[[bytes], object], files: list[bytes]) -> float:
-    start = time.process_time()
+def each(work: Callable[[bytes], object], files: list[bytes]) -> None:
     for data in files:
         work(data)
-    return (time.process_time() - start) * 1000 / len(files)
 
 
 def with_pillow(data: bytes) -> Image.Image:

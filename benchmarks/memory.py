@@ -8,51 +8,64 @@ of the process is read as it goes: it has to stay flat, whatever the number of r
 
 from __future__ import annotations
 
-import argparse
 import csv
-import sys
 import tempfile
-from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 import beholder
-from beholder.eval.cost import processor
 from beholder.inputs import read_inputs
 from beholder.rewards.scoring import score_table
-from benchmarks.scoring import jpeg
+from benchmarks._memory import resident
+from benchmarks._options import heading, parser, tell
+from benchmarks._pictures import jpeg
+from benchmarks._record import Row, Spread
 
 FILES = 50
 MARKS = (1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="memory of a scoring run")
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--side", type=int, default=128, help="of the JPEG files, in pixels")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--rows", type=int, default=100_000)
+    made.add_argument("--side", type=int, default=128, help="of the JPEG files, in pixels")
+    given = made.parse_args()
     torch.set_num_threads(1)
+    seen: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = _manifest(Path(folder), given.rows, given.side)
-        lines: list[str] = []
         summary = score_table(
             read_inputs(str(manifest)),
             {"tiny": beholder.load("tiny")},
             Path(folder) / "scores",
-            progress=_watch(lines),
+            progress=_watch(seen),
         )
-    heading = (
-        f"{datetime.now(UTC).date()}, {processor()}, torch {version('torch')}, reward tiny, "
-        f"{given.rows} rows of {given.side}², {summary.failed} failed"
-    )
-    report = "\n".join([heading, *lines]) + "\n"
-    sys.stdout.write(report)
-    if given.out:
-        given.out.write_text(report)
+    lines = [
+        heading("torch"),
+        f"reward tiny, {given.rows} rows of {given.side}², {summary.failed} failed",
+        *(f"after {rows:>9,} rows: {mebibytes:7.1f} MiB" for rows, mebibytes in seen),
+    ]
+    tell(given, "\n".join(lines), _grown(seen, given.side))
+
+
+def _grown(seen: Sequence[tuple[int, float]], side: int) -> list[Row]:
+    """Memory at the end beside that after the first thousand rows."""
+    (first, before), (last, after) = seen[0], seen[-1]
+    what = f"memory after {last:,} rows of {side}², reward tiny"
+    ratio = Spread.of([after / before])
+    return [
+        Row(
+            area="scale",
+            what=what,
+            against=f"itself after {first:,} rows",
+            ratio=ratio,
+            unit="memory",
+            goal=1.3,
+            better="lower",
+        )
+    ]
 
 
 def _manifest(folder: Path, rows: int, side: int) -> Path:
@@ -65,22 +78,16 @@ def _manifest(folder: Path, rows: int, side: int) -> Path:
     return folder / "manifest.csv"
 
 
-def _watch(lines: list[str]) -> Callable[[int], object]:
+def _watch(seen: list[tuple[int, float]]) -> Callable[[int], object]:
     done = 0
 
     def advance(count: int) -> None:
         nonlocal done
         passed = [mark for mark in MARKS if done < mark <= done + count]
         done += count
-        lines.extend(f"after {mark:>9,} rows: {_resident():7.1f} MiB" for mark in passed)
+        seen.extend((mark, resident()) for mark in passed)
 
     return advance
-
-
-def _resident() -> float:
-    rows = Path("/proc/self/status").read_text().splitlines()
-    (kilobytes,) = (row.split()[1] for row in rows if row.startswith("VmRSS"))
-    return int(kilobytes) / 1024
 
 
 if __name__ == "__main__":

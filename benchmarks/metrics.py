@@ -9,21 +9,25 @@ for what exactly is compared. Without a peer package its lines are missing and t
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
+from argparse import Namespace
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+
+from benchmarks._options import parser, tell
 
 PARTS = ("frechet", "neighbours", "inception")
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
-def lines_of(part: str, arguments: list[str]) -> list[str]:
-    """What a part prints."""
+def lines_of(part: str, arguments: list[str], record: Path | None) -> list[str]:
+    """What a part prints; its rows go to the file."""
+    kept = [] if record is None else ["--record", str(record)]
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks._metrics_{part}", *arguments],
+        [sys.executable, "-m", f"benchmarks._metrics_{part}", *arguments, *kept],
         env={**os.environ, **_ONE_THREAD},
         check=True,
         stdout=subprocess.PIPE,
@@ -33,20 +37,25 @@ def lines_of(part: str, arguments: list[str]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="a file to write the report to as well")
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--pictures", type=int, default=10_000, help="a side")
+    made.add_argument("--few", type=int, default=1000, help="a side, fewer than dimensions")
+    made.add_argument("--crowd", type=int, default=50_000, help="a side, memory only; 0: none")
+    given = made.parse_args()
     lines = [f"{datetime.now(UTC):%Y-%m-%d}, python -m benchmarks.metrics"]
-    print(lines[0])
     for part in given.only or PARTS:
-        found = ["", f"# {part}", *lines_of(part, ["--rounds", str(given.rounds)])]
-        print("\n".join(found), flush=True)
-        lines += found
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        arguments = ["--rounds", str(given.rounds), *_sizes(part, given)]
+        lines += ["", f"# {part}", *lines_of(part, arguments, given.record)]
+    tell(given, "\n".join(lines), [])
+
+
+def _sizes(part: str, given: Namespace) -> Iterator[str]:
+    if part == "frechet":
+        yield from ("--pictures", str(given.pictures), str(given.few))
+    if part == "neighbours":
+        yield from ("--pictures", str(given.pictures), "--crowd", str(given.crowd))
 
 
 if __name__ == "__main__":

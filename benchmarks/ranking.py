@@ -13,15 +13,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import chain, product
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,9 +25,10 @@ import numpy.typing as npt
 
 from beholder.eval._ranking.cells import by_prompt, gather, layout
 from beholder.eval._ranking.testing import prompt_p
-from beholder.eval.cost import processor
 from beholder.eval.power import power_of
 from beholder.eval.ranking import Ranking, Resample, rank
+from benchmarks._options import heading, parser, tell
+from benchmarks._record import Row, Spread
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["normal", "skewed", "tied"]
@@ -87,39 +84,56 @@ class World:
 
 
 def main() -> None:
-    given = parse()
+    made = parser(__doc__)
+    made.add_argument("--repeats", type=int, default=250, help="simulated tables of a setting")
+    given = made.parse_args()
     start = time.process_time()
+    held: list[float] = []
+    told: list[float] = []
     report = []
     parts = chain(
-        heading(), coverage(given.repeats), fixed(given.repeats), false(given.repeats), power(given)
+        [heading("beholder", "numpy")],
+        coverage(given.repeats, held=held),
+        fixed(given.repeats),
+        false(given.repeats, told=told),
+        power(given),
     )
     for line in parts:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        print(line, flush=True)
         report.append(line)
     report.append(f"\n{time.process_time() - start:.0f} CPU-s in all")
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text("\n".join(report) + "\n", encoding="utf-8")
+    tell(given, "\n".join(report), _rows(given.repeats, held, told), said=True)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="whether the statistics of a ranking hold")
-    parser.add_argument("--repeats", type=int, default=250, help="simulated tables of a setting")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    return parser.parse_args()
-
-
-def heading() -> list[str]:
-    today = datetime.now(UTC).date()
+def _rows(repeats: int, held: Sequence[float], told: Sequence[float]) -> list[Row]:
+    """What was found beside what is promised, over all settings."""
+    simulated = f"of rankings, {repeats} tables or more of a setting"
     return [
-        f"{today}, {processor()}, one thread; beholder {version('beholder')}, "
-        f"numpy {version('numpy')}"
+        Row(
+            area="statistics",
+            what=f"coverage of 95 % intervals {simulated}",
+            against="the promised 95 %",
+            ratio=Spread.of([share / (1 - ALPHA) for share in held]),
+            unit="share of truths held",
+            goal=0.98,
+        ),
+        Row(
+            area="statistics",
+            what=f"equal checkpoints told apart {simulated}",
+            against="the promised 5 % at most",
+            ratio=Spread.of([share / ALPHA for share in told]),
+            unit="share of rankings",
+            goal=1.0,
+            better="lower",
+        ),
     ]
 
 
-def coverage(repeats: int, sizes: Sequence[tuple[int, int]] = SIZES) -> Iterator[str]:
-    """How often the 95 % intervals hold the truth, prompts redrawn."""
+def coverage(
+    repeats: int, sizes: Sequence[tuple[int, int]] = SIZES, *, held: list[float] | None = None
+) -> Iterator[str]:
+    """How often the 95 % intervals hold the truth, prompts redrawn; `held` gets all shares."""
+    shares = [] if held is None else held
     yield (
         f"\nCoverage of the 95 % intervals in %, tables of {len(QUALITIES)} checkpoints each; "
         "standard error at most, were it 95"
@@ -134,8 +148,9 @@ def coverage(repeats: int, sizes: Sequence[tuple[int, int]] = SIZES) -> Iterator
             world = World(prompts=prompts, seeds=seeds, kind=kind)
             count = tables(prompts, repeats)
             error = 100 * math.sqrt(0.05 * 0.95 / count)
-            held = held_shares(world, truth, count)
-            cells = "".join(f"{100 * held[name]:21.1f}" for name in STATISTICS)
+            found = held_shares(world, truth, count)
+            shares += found.values()
+            cells = "".join(f"{100 * found[name]:21.1f}" for name in STATISTICS)
             yield f"{kind:8}{prompts:8}{seeds:6}{count:7}{error:6.1f}{cells}"
 
 
@@ -181,8 +196,9 @@ def held_of_these(world: World, resample: Resample, repeats: int, draws: int = 2
     return float(np.mean(held))
 
 
-def false(repeats: int) -> Iterator[str]:
-    """How often any of five equal checkpoints are told apart."""
+def false(repeats: int, *, told: list[float] | None = None) -> Iterator[str]:
+    """How often any of five equal checkpoints are told apart; `told` gets all shares."""
+    shares = [] if told is None else told
     error = 100 * math.sqrt(0.05 * 0.95 / repeats)
     yield (
         "\nRankings of five equal checkpoints in which any two are told apart, in %; "
@@ -191,6 +207,7 @@ def false(repeats: int) -> Iterator[str]:
     for resample, kind, prompts in product(("prompts", "seeds"), ("normal", "tied"), (20, 50)):
         world = World((0.0,) * 5, prompts, 2, kind)  # type: ignore[arg-type]
         share = false_share(world, resample, repeats)  # type: ignore[arg-type]
+        shares.append(share)
         yield f"testing {resample:8} {kind:8}{prompts:4} prompts, 2 seeds: {100 * share:.1f}"
 
 

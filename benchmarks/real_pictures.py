@@ -10,22 +10,18 @@ pixels, noise of 40 grey levels, JPEG of quality 5, or a strong green cast.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 
 from beholder._terminal import table
-from beholder.eval.cost import processor
 from beholder.eval.frechet import from_features
 from beholder.eval.kernel import cmmd, kid
 from beholder.eval.precision_recall import precision_recall
+from benchmarks._options import heading, parser, tell
+from benchmarks._record import Row, Spread
 from tests.eval.photographs import (
     DAMAGES,
     SIDE,
@@ -48,19 +44,16 @@ DISTANCES: Mapping[str, Callable[[Rows, Rows], float]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="distances of damaged photographs")
-    parser.add_argument("--each", type=int, default=25, help="cut-outs of a photograph and side")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--each", type=int, default=25, help="cut-outs of a photograph and side")
+    made.add_argument("--seed", type=int, default=0)
+    given = made.parse_args()
     torch.set_num_threads(1)
-    report = "\n".join(_report(given.each, given.seed)) + "\n"
-    sys.stdout.write(report)
-    if given.out:
-        given.out.write_text(report)
+    lines, rows = _report(given.each, given.seed)
+    tell(given, "\n".join(lines), rows)
 
 
-def _report(each: int, seed: int) -> list[str]:
+def _report(each: int, seed: int) -> tuple[list[str], list[Row]]:
     start = time.process_time()
     real = crops(each, seed)
     clean = crops(each, seed + 1)
@@ -72,16 +65,17 @@ def _report(each: int, seed: int) -> list[str]:
             found[f"{damage} {strength:g}"] = _figures(rows, fake)
     dropped = _mode_dropping(rows, each, seed + 1)
     seconds = time.process_time() - start
-    heading = (
-        f"{datetime.now(UTC).date()}, {processor()}, torch {version('torch')}, one thread, "
-        f"{seconds:.0f} CPU-s; {len(rows)} cut-outs a side of {len(photographs())} photographs, "
-        f"{SIDE}², EfficientNet-Lite0 features: not FID, KID or CMMD as published"
+    first = heading("torch", note=f"one thread, {seconds:.0f} CPU-s")
+    which = (
+        f"{len(rows)} cut-outs a side of {len(photographs())} photographs, {SIDE}², "
+        "EfficientNet-Lite0 features: not FID, KID or CMMD as published"
     )
     note = (
         "KID begins below 0, since both sides have as many cut-outs of each photograph, which "
         "independent samples would not"
     )
-    return [heading, note, "", _table(found), "", *_falls(found), "", *dropped]
+    lines = [first, which, note, "", _table(found), "", *_falls(found), "", *dropped]
+    return lines, _rows(found, len(rows))
 
 
 def _figures(real: Rows, fake: Rows) -> Figures:
@@ -89,6 +83,23 @@ def _figures(real: Rows, fake: Rows) -> Figures:
     shares = {"precision": near.precision, "recall": near.recall}
     distances = {name: distance(real, fake) for name, distance in DISTANCES.items()}
     return {**distances, **shares, "density": near.density, "coverage": near.coverage}
+
+
+def _rows(found: Mapping[str, Figures], count: int) -> list[Row]:
+    """What the strongest damage does to each distance, beside the second weakest."""
+    weak, strong = STRENGTHS[1], STRENGTHS[-1]
+    return [
+        Row(
+            area="metrics",
+            what=f"{name} of the strongest damage, {count} cut-outs",
+            against=f"of damage {weak:g}",
+            ratio=Spread.of(
+                [found[f"{d} {strong:g}"][name] / found[f"{d} {weak:g}"][name] for d in DAMAGES]
+            ),
+            unit="distance",
+        )
+        for name in DISTANCES
+    ]
 
 
 def _mode_dropping(real: Rows, each: int, seed: int) -> list[str]:

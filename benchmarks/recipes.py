@@ -16,17 +16,12 @@ learns and scores that one. The head with four outputs has dimensions, but no co
 
 from __future__ import annotations
 
-import argparse
 import logging
-import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +34,6 @@ import beholder
 from beholder._terminal import table
 from beholder.errors import MissingDependencyError
 from beholder.eval._bootstrap import Floats, percentile_interval, resampled_sums
-from beholder.eval.cost import processor
 from beholder.eval.preference import PictureScorer, score_pairs
 from beholder.eval.protocols import earned_by_prompt, ratio
 from beholder.quickstart.diary import one_thread
@@ -57,6 +51,7 @@ from beholder.training.towers.freezing import FeatureReward
 from beholder.training.towers.pictures import read_all
 from beholder.types import ASPECTS, Preference, Scores
 from benchmarks import _recipe_starts as starts
+from benchmarks._options import heading, parser, tell
 from benchmarks._recipe_data import Judged, PerfectJudge, quickstart, scenes
 from benchmarks._scene_pairs import Sizes as SceneSizes
 
@@ -346,11 +341,8 @@ def lines(
 ) -> Iterator[str]:
     """The report."""
     taught = f"{plan.steps} steps of {plan.pairs} pairs"
-    yield (
-        f"{datetime.now(UTC).date()}, {processor()}, one thread, python "
-        f"{platform.python_version()}, torch {version('torch')}, timm {version('timm')}, "
-        f"transformers {version('transformers')}; {taught}, {seeds} seed(s); simulated annotators"
-    )
+    yield heading("torch", "timm", "transformers")
+    yield f"{taught}, {seeds} seed(s); simulated annotators"
     for data in sets(plan, folder, 0, only):
         yield ""
         if isinstance(data, str):
@@ -361,14 +353,13 @@ def lines(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="recipes of rewards side by side")
-    parser.add_argument("--size", choices=list(PLANS), default="default")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--steps", type=int, help="of each recipe, in place of those of the size")
-    parser.add_argument("--data", choices=["quickstart", "scenes"], default="", help="only one")
-    parser.add_argument("--folder", type=Path, help="keep everything here, to go on with it")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--size", choices=list(PLANS), default="default")
+    made.add_argument("--seeds", type=int, default=1)
+    made.add_argument("--steps", type=int, help="of each recipe, in place of those of the size")
+    made.add_argument("--data", choices=["quickstart", "scenes"], default="", help="only one")
+    made.add_argument("--folder", type=Path, help="keep everything here, to go on with it")
+    given = made.parse_args()
     logging.disable(logging.WARNING)
     plan = PLANS[given.size]
     plan = replace(plan, steps=given.steps or plan.steps)
@@ -376,11 +367,9 @@ def main() -> None:
         told: list[str] = []
         folder = (given.folder or Path(temporary)) / given.size
         for line in lines(plan, folder, given.seeds, only=given.data):
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+            print(line, flush=True)
             told.append(line)
-    if given.out:
-        given.out.write_text("\n".join(told) + "\n")
+    tell(given, "\n".join(told), [], said=True)
 
 
 if __name__ == "__main__":

@@ -11,25 +11,16 @@ were encoded before, "warm" keeps them, as a reward that is asked about the same
 from __future__ import annotations
 
 import argparse
-import io
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 import beholder
-from beholder.eval.cost import processor
 from beholder.rewards import Reward
 from beholder.rewards._text_cache import TextCache
 from beholder.rewards._towers import build_towers
@@ -38,6 +29,10 @@ from beholder.rewards.hps import HPS
 from beholder.rewards.mps import MPS, default_conditions
 from beholder.rewards.pickscore import PickScore
 from benchmarks import _loops
+from benchmarks._options import heading, parser, tell
+from benchmarks._pictures import jpeg
+from benchmarks._record import Row, Spread
+from benchmarks._rounds import Seconds, interleaved
 
 Side = Callable[[], Tensor]
 CLIP_B = {
@@ -57,7 +52,9 @@ CLIP_B = {
     "projection_dim": 512,
 }
 SIZES: dict[str, dict[str, Any]] = {"b32": CLIP_B, "h14": CLIP_H}
+SIZE_NAMES = {"b32": "ViT-B/32", "h14": "ViT-H/14"}
 CROSS = {"b32": {"layer_num": 4, "heads": 8}, "h14": {}}
+OURS = "beholder"
 
 
 @dataclass(frozen=True)
@@ -75,35 +72,31 @@ def main() -> None:
     given = _arguments()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    lines = [_heading(given)]
+    packages = ("torch", "transformers", "open_clip_torch", "pillow", "simplejpeg")
+    lines, rows = [heading(*packages, note="one thread, float32"), _sizes(given)], []
     with tempfile.TemporaryDirectory() as folder:
         work = _work(Path(folder), given)
         for name, case in CASES.items():
             if given.only in {"", name}:
-                lines += _measured(name, case(work), len(work.paths), given.rounds)
-    report = "\n".join(lines) + "\n"
-    sys.stdout.write(report)
-    if given.out:
-        given.out.write_text(report)
+                found = _measured(name, case(work), given)
+                lines += found.lines()
+                rows += list(found.rows())
+    tell(given, "\n".join(lines), rows)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="scores of files, beside other packages")
-    parser.add_argument("--prompts", type=int, default=4)
-    parser.add_argument("--pictures", type=int, default=4, help="of each prompt")
-    parser.add_argument("--side", type=int, default=512, help="of the JPEG files, in pixels")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", choices=SIZES, default="b32", help="of the towers")
-    parser.add_argument("--only", choices=["", *CASES], default="")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--prompts", type=int, default=4)
+    made.add_argument("--pictures", type=int, default=4, help="of each prompt")
+    made.add_argument("--side", type=int, default=512, help="of the JPEG files, in pixels")
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--size", choices=SIZES, default="b32", help="of the towers")
+    made.add_argument("--only", choices=["", *CASES], default="")
+    return made.parse_args()
 
 
-def _heading(given: argparse.Namespace) -> str:
-    packages = ("torch", "transformers", "open_clip_torch", "pillow", "simplejpeg")
-    listed = ", ".join(f"{name} {version(name)}" for name in packages)
+def _sizes(given: argparse.Namespace) -> str:
     return (
-        f"{datetime.now(UTC).date()}, {processor()}, one thread, float32\n{listed}\n"
         f"{given.prompts} prompts x {given.pictures} pictures of {given.side}², towers "
         f"{given.size}; CPU ms a picture, medians of {given.rounds} interleaved rounds"
     )
@@ -120,43 +113,57 @@ def _work(folder: Path, given: argparse.Namespace) -> Work:
     return Work(paths, prompts, given.pictures, given.size, folder)
 
 
-def jpeg(side: int, seed: int) -> bytes:
-    """A file as large as a photograph's: smooth shapes, edges and a little grain."""
-    generator = np.random.default_rng(seed)
-    small = generator.integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    smooth = np.asarray(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC))
-    grain = generator.normal(0, 6, (side, side, 3))
-    values = np.clip(smooth + grain, 0, 255).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(values).save(file, "JPEG", quality=90)
-    return file.getvalue()
+@dataclass(frozen=True)
+class Measured:
+    """The sides of one case.
+
+    Attributes:
+        name: of the case.
+        what: the same with its sizes.
+        scores: side -> scores (n,).
+    """
+
+    name: str
+    what: str
+    seconds: Seconds
+    scores: Mapping[str, Tensor]
+
+    def lines(self) -> Iterator[str]:
+        """Each side beside the first, then what beholder is beside the others."""
+        first = next(iter(self.scores))
+        yield f"\n{self.name} (scores spread {self.scores[first].std().item():.3g})"
+        for side, seconds in self.seconds.items():
+            ratio = Spread.of_ratios(self.seconds[first], seconds)
+            each = 1000 * Spread.of(seconds).median / len(self.scores[first])
+            yield f"  {side:36} {each:8.1f} ms  {ratio.told()} x  {self.agreement(side, first)}"
+        for row in self.rows():
+            yield f"  beholder is {row.ratio.told()} times as fast as {row.against}"
+
+    def rows(self) -> Iterator[Row]:
+        """Beholder beside each way of others."""
+        others = [side for side in self.seconds if not side.startswith(OURS)]
+        for side in others:
+            yield Row(
+                area="scoring",
+                what=self.what,
+                against=side,
+                ratio=Spread.of_ratios(self.seconds[side], self.seconds[OURS]),
+                agreement=self.agreement(side, OURS),
+                headline=side == others[0] and self.name == "mps",
+            )
+
+    def agreement(self, side: str, other: str) -> str:
+        """How far the scores of two sides lie apart."""
+        first, second = self.scores[side], self.scores[other]
+        apart = (first - second).abs().max().item()
+        return f"largest difference {apart:.2g}, rank correlation {_rho(first, second):.5f}"
 
 
-def _measured(name: str, sides: Mapping[str, Side], rows: int, rounds: int) -> list[str]:
+def _measured(name: str, sides: Mapping[str, Side], given: argparse.Namespace) -> Measured:
     scores = {side: run() for side, run in sides.items()}  # also warms everything up
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side, run in sides.items():
-            start = time.process_time()
-            run()
-            seconds[side].append(time.process_time() - start)
-    first = next(iter(sides))
-    spread = scores[first].std().item()
-    lines = [f"\n{name} (scores spread {spread:.3g})"]
-    for side in sides:
-        ratios = [a / b for a, b in zip(seconds[first], seconds[side], strict=True)]
-        apart = (scores[side] - scores[first]).abs().max().item()
-        lines.append(
-            f"  {side:34} {1000 * statistics.median(seconds[side]) / rows:8.1f} ms  "
-            f"{statistics.median(ratios):5.2f} x  ({min(ratios):.2f} to {max(ratios):.2f})  "
-            f"largest difference {apart:.2g}, rank correlation "
-            f"{_rho(scores[side], scores[first]):.5f}"
-        )
-    rivals = [side for side in sides if not side.startswith("beholder")]
-    for side in rivals:
-        ratios = [a / b for a, b in zip(seconds[side], seconds["beholder"], strict=True)]
-        lines.append(f"  beholder is {statistics.median(ratios):.2f} times as fast as {side}")
-    return lines
+    pictures = given.prompts * given.pictures
+    what = f"{TITLES[name]}, {SIZE_NAMES[given.size]}, {pictures} JPEG files of {given.side}²"
+    return Measured(name, what, interleaved(sides, given.rounds), scores)
 
 
 def _rho(first: Tensor, second: Tensor) -> float:
@@ -231,13 +238,10 @@ def hps(work: Work) -> dict[str, Side]:
 
 
 def mps(work: Work) -> dict[str, Side]:
-    conditions = {"overall": default_conditions()["overall"]}
-    config = {"clip": SIZES[work.size], "cross": CROSS[work.size]}
-    reward = beholder.load("mps", config=config, conditions=conditions)
-    assert isinstance(reward, MPS)
+    reward = _mps(work, conditions={"overall": default_conditions()["overall"]})
     given = (reward, work.paths, work.prompts)
     return {
-        "one pair at a time (official)": lambda: _loops.mps_one_by_one(*given),
+        "one pair at a time (official)": lambda: _loops.mps_one_by_one(*given)["overall"],
         "a batch (imscore; other mask rule)": lambda: _loops.mps_imscore(*given),
         "beholder": _ours(reward, work),
         "beholder, batch of 4": _ours(reward, work, batch_size=4),
@@ -246,10 +250,39 @@ def mps(work: Work) -> dict[str, Side]:
     }
 
 
+def mps_conditions(work: Work) -> dict[str, Side]:
+    """All four scores of each picture, which share its towers here."""
+    reward = _mps(work)
+
+    def ours() -> Tensor:
+        forget(reward)
+        aspects = reward.score(work.paths, work.prompts, batch_size=16).aspects
+        return torch.cat([aspects[name] for name in reward.conditions])
+
+    def official() -> Tensor:
+        return torch.cat([*_loops.mps_one_by_one(reward, work.paths, work.prompts).values()])
+
+    return {"one pair and condition at a time (official)": official, OURS: ours}
+
+
+def _mps(work: Work, **options: Any) -> MPS:
+    config = {"clip": SIZES[work.size], "cross": CROSS[work.size]}
+    reward = beholder.load("mps", config=config, **options)
+    assert isinstance(reward, MPS)
+    return reward
+
+
 CASES: dict[str, Callable[[Work], dict[str, Side]]] = {
     "pickscore": pickscore,
     "hps": hps,
     "mps": mps,
+    "mps_conditions": mps_conditions,
+}
+TITLES = {
+    "pickscore": "PickScore",
+    "hps": "HPSv2.1",
+    "mps": "MPS",
+    "mps_conditions": "MPS, four conditions",
 }
 
 

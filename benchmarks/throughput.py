@@ -14,12 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,18 +25,28 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import beholder
-from beholder.eval.cost import processor
 from beholder.inputs import read_inputs
 from beholder.rewards import Reward
 from beholder.rewards._precision import DTYPES
 from beholder.rewards.scoring import score_table
-from benchmarks.scoring import CROSS, SIZES, jpeg
+from benchmarks._options import heading, parser, tell
+from benchmarks._pictures import jpeg
+from benchmarks._record import Missing, Row, Spread
+from benchmarks.scoring import CROSS, SIZE_NAMES, SIZES
 
 PROMPT = "a lighthouse in a storm, oil on canvas"
 
 
 def main() -> None:
     given = _arguments()
+    if given.device.startswith("cuda") and not torch.cuda.is_available():
+        why = Missing(
+            area="scoring",
+            what=f"pictures a second on a GPU, {given.reward} {SIZE_NAMES[given.size]}",
+            reason="no GPU; --device cpu measures the processor",
+        )
+        tell(given, why.reason, [why])
+        return
     device = torch.device(given.device)
     torch.manual_seed(0)
     reward = _reward(given.reward, given.size).cast(DTYPES[given.dtype]).to(device).eval()
@@ -53,40 +60,51 @@ def main() -> None:
         "JPEG files": _file_rate(reward, given),
     }
     report = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": _machine(device),
-        "versions": {name: version(name) for name in ("torch", "transformers", "simplejpeg")},
+        "machine": heading("torch", "transformers", "simplejpeg", note=_machine(device)),
         "reward": f"{given.reward} {given.size} {given.dtype}, batch {given.batch}",
         "GFLOP a picture": round(flops / 1e9, 1),
         "matrix TFLOP/s": round(peak / 1e12, 2),
         "pictures a second": {name: round(rate, 1) for name, rate in rates.items()},
         "share of the matrix rate": {n: round(r * flops / peak, 3) for n, r in rates.items()},
-        "files to memory": round(rates["JPEG files"] / rates["8-bit in memory"], 3),
     }
-    text = json.dumps(report, indent=2) + "\n"
-    sys.stdout.write(text)
-    if given.out:
-        given.out.write_text(text)
+    tell(given, json.dumps(report, indent=2, ensure_ascii=False), _rows(given, rates, flops / peak))
+
+
+def _rows(given: argparse.Namespace, rates: Mapping[str, float], share: float) -> Iterator[Row]:
+    """From files beside the prepared pictures, and both beside what the matrices allow."""
+    what = f"{given.reward} {SIZE_NAMES[given.size]} {given.dtype} on {given.device}"
+    others = {
+        "8-bit pictures in memory": rates["JPEG files"] / rates["8-bit in memory"],
+        "prepared pictures": rates["JPEG files"] / rates["prepared"],
+        "the device's matrix rate": rates["JPEG files"] * share,
+    }
+    for against, ratio in others.items():
+        yield Row(
+            area="scoring",
+            what=f"{what}, {given.files} JPEG files of {given.side}²",
+            against=against,
+            ratio=Spread.of([ratio]),
+            unit="pictures a second",
+        )
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="pictures a second on one device")
-    parser.add_argument("--reward", choices=["pickscore", "mps"], default="pickscore")
-    parser.add_argument("--size", choices=SIZES, default="h14", help="of the towers")
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--dtype", choices=DTYPES, default="bf16")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--files", type=int, default=2048)
-    parser.add_argument("--side", type=int, default=512, help="of the JPEG files")
-    parser.add_argument("--matrix", type=int, default=8192, help="side of the matrices")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--reward", choices=["pickscore", "mps"], default="pickscore")
+    made.add_argument("--size", choices=SIZES, default="h14", help="of the towers")
+    made.add_argument("--device", default="cuda")
+    made.add_argument("--dtype", choices=DTYPES, default="bf16")
+    made.add_argument("--batch", type=int, default=64)
+    made.add_argument("--rounds", type=int, default=10)
+    made.add_argument("--files", type=int, default=2048)
+    made.add_argument("--side", type=int, default=512, help="of the JPEG files")
+    made.add_argument("--matrix", type=int, default=8192, help="side of the matrices")
+    return made.parse_args()
 
 
 def _machine(device: torch.device) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return f"{name}, {torch.get_num_threads()} threads"
+    threads = f"{torch.get_num_threads()} threads"
+    return f"{torch.cuda.get_device_name(device)}, {threads}" if device.type == "cuda" else threads
 
 
 def _reward(name: str, size: str) -> Reward:

@@ -1,6 +1,6 @@
 """What a training step costs here beside the loop over pairs of the published trainers.
 
-    python -m benchmarks.training --size b32 --rounds 3 > benchmarks/results/training-<date>.txt
+    python -m benchmarks.training --size b32 --rounds 3 --out benchmarks/results/training.txt
     python -m benchmarks.training --size small                                  # to try it
 
 MPS on random towers, one thread, AdamW. Steps take turns, so a busy machine slows all of them; the
@@ -20,16 +20,17 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from datetime import date
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from beholder.eval.cost import processor
 from beholder.rewards.head import Head
 from beholder.rewards.mps import MPS
 from beholder.training.towers.scorers import PixelScorer
+from benchmarks._options import heading, parser, tell
+from benchmarks._record import Row, Spread
 from benchmarks._training_loops import (
     Way,
     compared,
@@ -45,21 +46,69 @@ from benchmarks._training_models import SIZES, apart, mps, ranked
 PARTS = ("ranking", "cross_head", "pooled_head", "checkpointing")
 
 
+GOALS: Mapping[str, float] = {
+    "nodes and edges": 2.4,
+    "tokens kept": 4.5,
+    "pooled kept": 500.0,
+}
+TOLD: Mapping[str, str] = {
+    "nodes and edges": "a pair of a ranking, all weights learn",
+    "towers frozen": "a pair, towers frozen",
+    "tokens kept": "a pair, towers frozen and their tokens kept",
+    "pooled, towers frozen": "a pair of a pooled head, towers frozen",
+    "pooled kept": "a pair of a pooled head, its states kept",
+}
+"""Ways to take a step, in words."""
+
+
 def main() -> None:
     given = _arguments()
     torch.set_num_threads(1)
-    report: dict[str, object] = {
-        "date": date.today().isoformat(),
-        "machine": f"{processor()}, 1 thread",
-        "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
-        "size": given.size,
-        "rounds": given.rounds,
-    }
+    report: dict[str, Any] = {"machine": heading("torch", "transformers", "numpy")}
+    report |= {"size": given.size, "rounds": given.rounds}
     if "checkpointing" in given.parts:  # first, while this process is small
         report["checkpointing"] = measured(given.size, given.batch, given.memory_rounds)
     with tempfile.TemporaryDirectory() as place:
         report |= _steps(given, Path(place))
-    print(json.dumps(report, indent=2))
+    tell(given, json.dumps(report, indent=2, ensure_ascii=False), _rows(given.size, report))
+
+
+def _rows(size: str, report: Mapping[str, Any]) -> Iterator[Row]:
+    for part in PARTS[:-1]:
+        ways = report.get(part, {})
+        for way, ratio in ways.get("times_as_fast", {}).items():
+            yield Row(
+                area="training",
+                what=f"training MPS {size}: {TOLD[way]}",
+                against="the published trainers' loop over pairs",
+                ratio=Spread(**ratio),
+                goal=GOALS.get(way) if size == "b32" else None,
+                agreement=_agreement(ways),
+                headline=way == "nodes and edges",
+            )
+    if spared := report.get("checkpointing"):
+        yield from _spared(size, spared)
+
+
+def _spared(size: str, spared: Mapping[str, Any]) -> Iterator[Row]:
+    """Time and memory with activation checkpointing, beside without."""
+    for unit, key, goal in (("memory", "mib", 0.8), ("CPU time", "seconds", 1.2)):
+        yield Row(
+            area="training",
+            what=f"training MPS {size}: {unit} of a step of {spared['pairs_in_a_step']} pairs",
+            against="no activation checkpointing",
+            ratio=Spread.of([1 + spared["change_in_percent"][key] / 100]),
+            unit=unit,
+            goal=goal,
+            better="lower",
+            agreement="the same losses to the bit",
+        )
+
+
+def _agreement(ways: Mapping[str, Any]) -> str:
+    if "loss" not in ways:
+        return ""
+    return f"losses differ by {ways['loss']['largest_difference']:.1g}"
 
 
 def _steps(given: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -118,15 +167,15 @@ def _same_loss(first: Way, *others: Way, tolerance: float = 1e-6) -> dict[str, f
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="training steps beside the plain loop over pairs")
-    parser.add_argument("--size", choices=sorted(SIZES), default="b32")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--k", type=int, default=4, help="pictures of a ranking")
-    parser.add_argument("--pairs", type=int, default=4, help="pairs of a step apart")
-    parser.add_argument("--batch", type=int, default=16, help="pairs of a step that checkpoints")
-    parser.add_argument("--memory-rounds", type=int, default=1)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--size", choices=sorted(SIZES), default="b32")
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--k", type=int, default=4, help="pictures of a ranking")
+    made.add_argument("--pairs", type=int, default=4, help="pairs of a step apart")
+    made.add_argument("--batch", type=int, default=16, help="pairs of a step that checkpoints")
+    made.add_argument("--memory-rounds", type=int, default=1)
+    made.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -16,23 +16,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
-from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from beholder.eval.cost import processor
 from beholder.rewards import load
 from beholder.training._tuning.signal import Signal
 from beholder.training._tuning.start import Start
 from beholder.training.algorithms import algorithm_class, config_class
 from beholder.training.algorithms._base import Algorithm, Studio
 from beholder.training.pipeline import Driver, Lora, Sampling
+from benchmarks._options import heading, parser, tell
 from benchmarks._pipelines import pipeline
+from benchmarks._record import Row, Spread
 
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "refl": {},
@@ -66,19 +64,22 @@ def main() -> None:
         for name, options in ALGORITHMS.items():
             algorithm = _algorithm(name, studio, sampling, given.batch, options)
             found[name].append(_step(algorithm, number, clock, device))
-    print(json.dumps(_report(given, plain[1:], {k: v[1:] for k, v in found.items()}), indent=2))
+    counted = {name: steps[1:] for name, steps in found.items()}
+    row = _row(given, plain[1:], counted["refl"])
+    report = _report(given, plain[1:], counted) | {row.against: row.ratio.told(3)}
+    tell(given, json.dumps(report, indent=2, ensure_ascii=False), [row])
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="the cost of a step of each algorithm")
-    parser.add_argument("--size", choices=("small", "sd15", "sdxl"), default="small")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--checkpointing", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--size", choices=("small", "sd15", "sdxl"), default="small")
+    made.add_argument("--device", default="cpu")
+    made.add_argument("--steps", type=int, default=12)
+    made.add_argument("--batch", type=int, default=1)
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--checkpointing", action="store_true")
+    return made.parse_args()
 
 
 class _Clock:
@@ -142,39 +143,39 @@ def _step(
     return forward, backward, memory
 
 
+def _row(
+    given: argparse.Namespace, plain: Sequence[float], refl: Sequence[tuple[float, ...]]
+) -> Row:
+    """What it costs to record the graph."""
+    least = [rollout + backward for rollout, (_, backward, _) in zip(plain, refl, strict=True)]
+    return Row(
+        area="tuning",
+        what=f"a step of ReFL, {given.size} pipeline on {given.device}, {given.steps} steps",
+        against="its rollout without gradient and its backward pass",
+        ratio=Spread.of_ratios([forward + backward for forward, backward, _ in refl], least),
+        unit="wall time",
+        goal=1.1,
+        better="lower",
+    )
+
+
 def _report(
-    given: argparse.Namespace, plain: list[float], found: dict[str, list[tuple[float, ...]]]
+    given: argparse.Namespace,
+    plain: Sequence[float],
+    found: Mapping[str, Sequence[tuple[float, ...]]],
 ) -> dict[str, Any]:
-    ratios = [
-        (forward + backward) / (rollout + backward)
-        for rollout, (forward, backward, _) in zip(plain, found["refl"], strict=True)
-    ]
+    note = f"{given.threads} thread(s), {given.device}"
+    steps = {name: [forward + back for forward, back, _ in rows] for name, rows in found.items()}
     report: dict[str, Any] = {
-        "date": date.today().isoformat(),
-        "machine": f"{processor()}, {given.threads} thread(s), {given.device}",
-        "versions": {name: version(name) for name in ("torch", "diffusers", "peft")},
+        "machine": heading("torch", "diffusers", "peft", note=note),
         "size": given.size,
         "sampling_steps": given.steps,
-        "refl_over_rollout_and_backward": round(statistics.median(ratios), 3),
-        "range": [round(min(ratios), 3), round(max(ratios), 3)],
-        "steps_in_rollouts": {
-            name: round(
-                statistics.median(
-                    (forward + backward) / rollout
-                    for rollout, (forward, backward, _) in zip(plain, found[name], strict=True)
-                ),
-                2,
-            )
-            for name in found
-        },
+        "steps_in_rollouts": {n: Spread.of_ratios(s, plain).told() for n, s in steps.items()},
     }
     if given.device.startswith("cuda"):
-        report["seconds_a_step"] = {
-            name: round(statistics.median(f + b for f, b, _ in rows), 3)
-            for name, rows in found.items()
-        }
+        report["seconds_a_step"] = {n: Spread.of(s).told(3) for n, s in steps.items()}
         report["peak_gib"] = {
-            name: round(max(m for *_, m in rows), 2) for name, rows in found.items()
+            name: round(max(memory for *_, memory in rows), 2) for name, rows in found.items()
         }
     return report
 

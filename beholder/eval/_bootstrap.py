@@ -12,7 +12,7 @@ from beholder.errors import ConfigError
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
 """Share of the draws inside every interval that is reported."""
-_CELLS = 2**22  # counts that are held at once
+_CELLS = 2**18  # counts that are held at once: what a processor's cache holds is twice as fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ def percentile_interval(samples: Floats, level: float = LEVEL) -> Interval:
 
 def _counts(generator: np.random.Generator, draws: int, groups: int) -> Floats:
     """How often each group was drawn, (draws, groups)."""
-    drawn = generator.integers(groups, size=(draws, groups)) if groups else np.zeros((draws, 0))
-    flat = (drawn + np.arange(draws)[:, None] * groups).ravel().astype(np.int64)
-    return np.bincount(flat, minlength=draws * groups).reshape(draws, groups).astype(np.float64)
+    if not groups:
+        return np.zeros((draws, 0))
+    drawn = generator.integers(groups, size=(draws, groups))
+    drawn += np.arange(draws)[:, None] * groups
+    counts = np.bincount(drawn.ravel(), minlength=draws * groups)
+    return counts.reshape(draws, groups).astype(np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -41,12 +42,11 @@ def krippendorff_alpha(
     if not pairable:
         return UNDEFINED
     values, counts = value_counts([units[k] for k in pairable])
-    kinds, kind = np.unique(counts, axis=0, return_inverse=True)  # equal units are exchangeable
-    coincidences = _coincidences(kinds)
-    held = np.bincount(kind, minlength=len(kinds))
-    (alpha,) = _alphas(_weighted(held[None], coincidences), values, level)
+    (alpha,) = _alphas(_summed_coincidences(counts)[None], values, level)
     if draws == 0:
         return Interval(float(alpha), math.nan, math.nan)
+    kinds, kind = np.unique(counts, axis=0, return_inverse=True)  # equal units are exchangeable
+    coincidences = _coincidences(kinds)
     names = pairable if tasks is None else [tasks[k] for k in pairable]
     contents, numbers = np.unique(_by_task(names, kind, len(kinds)), axis=0, return_counts=True)
     weights = resampled(numbers, draws, seed) @ contents
@@ -70,15 +70,14 @@ def value_counts(units: Sequence[Sequence[float]]) -> tuple[Floats, Integers]:
 
     Raises DataError if a value is not finite.
     """
-    values = sorted({value for unit in units for value in unit})
-    if not all(map(math.isfinite, values)):
+    sizes = np.fromiter(map(len, units), dtype=np.int64, count=len(units))
+    given = np.fromiter(chain.from_iterable(units), dtype=np.float64, count=int(sizes.sum()))
+    values, column = np.unique(given, return_inverse=True)
+    if not np.isfinite(values).all():
         raise DataError("agreement needs finite values; leave a missing answer out")
-    column = {value: k for k, value in enumerate(values)}
-    counts = np.zeros((len(units), len(values)), dtype=np.int64)
-    for row, unit in enumerate(units):
-        for value in unit:
-            counts[row, column[value]] += 1
-    return np.array(values, dtype=np.float64), counts
+    cell = np.repeat(np.arange(len(units)) * len(values), sizes) + column
+    counts = np.bincount(cell, minlength=len(units) * len(values))
+    return values, counts.astype(np.int64).reshape(len(units), len(values))
 
 
 def _by_task(names: Sequence[Hashable], kind: Integers, kinds: int) -> Integers:
@@ -95,6 +94,12 @@ def _coincidences(counts: Integers) -> Floats:
     diagonal = np.arange(counts.shape[1])
     pairs[:, diagonal, diagonal] -= counts
     return np.asarray(pairs / (counts.sum(1) - 1)[:, None, None], dtype=np.float64)
+
+
+def _summed_coincidences(counts: Integers) -> Floats:
+    """The sum of all units' coincidences o_ck (values, values)."""
+    shares = counts / (counts.sum(1) - 1)[:, None]
+    return np.asarray(shares.T @ counts - np.diag(shares.sum(0)), dtype=np.float64)
 
 
 def _weighted(weights: Integers, coincidences: Floats) -> Floats:
