@@ -1,0 +1,1 @@
+"""The documentation site: what mkdocs is given beside docs/, made from the code itself."""
