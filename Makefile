@@ -19,6 +19,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.quickstart: pyproject.toml requirements/quickstart.txt | $(BIN)/python
+	@echo "installing about 4 GB into $(VENV), once; this takes some minutes"
 	$(BIN)/pip install --quiet --editable ".[quickstart]"
 	$(BIN)/pip install --quiet --no-deps --requirement requirements/quickstart.txt
 	touch $@

@@ -17,8 +17,13 @@ class Verb(TyperCommand):
     """A verb whose options count once, unless they are lists.
 
     The last of two would silently take the place of the first: `--where A --where B` kept pictures
-    by B alone.
+    by B alone. Its help names what an option takes in words: `<text>` and `<whole number>`.
     """
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        for parameter in self.params:
+            _speak_plainly(parameter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words; ConfigError if an option that takes one value comes twice."""
@@ -51,6 +56,31 @@ def fault(error: Exception) -> str:
         return said
     said = said.removesuffix(".").replace("Value error, ", "")
     return f"{said[:1].lower()}{said[1:]}; see {context.command_path} --help"
+
+
+_PLAIN = {
+    "str": "text",
+    "int": "whole number",
+    "int range": "whole number",
+    "float": "number",
+    "float range": "number",
+    "Path": "path",
+}
+"""What a user calls that which Python calls so."""
+
+
+def plain_type(label: str) -> str:
+    """What typer calls a type, such as `<list[str]>`, for people: `<text>...` if it may repeat."""
+    inner = label.removeprefix("<").removesuffix(">")
+    each = inner.removeprefix("list[").removesuffix("]") if inner.startswith("list[") else inner
+    return f"<{_PLAIN.get(each, each)}>{'' if each == inner else '...'}"
+
+
+def _speak_plainly(parameter: Any) -> None:
+    """Let a parameter name its type in plain words; older releases of typer have none to name."""
+    named = getattr(parameter, "display_type", None)
+    if named is not None:
+        parameter.display_type = lambda context: plain_type(named(context))
 
 
 def _takes_many(option: Any) -> bool:

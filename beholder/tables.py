@@ -30,7 +30,7 @@ from beholder._tables.appended_table import AppendedTable
 from beholder._tables.first_rows import first_rows
 from beholder._tables.joined_table import JoinedTable
 from beholder._tables.sharded_table import ShardedTable
-from beholder._tables.shards import INPUT_COLUMNS, storable
+from beholder._tables.shards import INPUT_COLUMNS, check_free, storable
 from beholder._tables.shards import PENDING as PENDING
 from beholder._tables.shards import unknown as unknown
 from beholder._tables.stored_table import StoredTable
@@ -264,8 +264,7 @@ class TableWriter:
             return
         names = list(dict.fromkeys([*INPUT_COLUMNS, *(name for row in rows for name in row)]))
         for name in names:
-            if name.partition(".")[0] in self._configs and "." in name:
-                raise DataError(f"the input column {name!r} is also a reward's; rename it")
+            check_free(name, self._configs)
         self._table._appended.inputs.append({n: [row.get(n) for row in rows] for n in names}, {})
         self._marks |= {storable(row[KEY]): _mark(row) for row in rows}
 

@@ -1,9 +1,8 @@
-"""The natural use of other packages, re-enacted with their calls on the same weights.
+"""How published code that is no package scores, re-enacted with its calls on the same weights.
 
-Their packages pin versions that do not install beside each other, so each function makes the calls
-that its package makes, in its order: how pictures are read and resized, what is encoded how often,
-one by one or in a batch. Each gives a score (n,) for paths and prompts, of MPS one for
-each condition.
+Each function makes the calls of its source, in its order: how pictures are read and resized, what
+is encoded how often, one by one or in a batch. Each gives a score (n,) for paths and prompts, of
+MPS one for each condition. `benchmarks.peers` asks the packages themselves.
 """
 
 from __future__ import annotations
@@ -18,10 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from beholder.rewards._towers.clip import clip_tokenizer
-from beholder.rewards.hps import HPS
 from beholder.rewards.mps import MPS
 from beholder.rewards.pickscore import PickScore
 from tests.rewards.published_mps import cross_model
+
+_MASK_THRESHOLD = 0.3
+"""Of the words that count for a condition, in MPS's evaluation."""
 
 
 def processor(size: int) -> Any:
@@ -50,7 +51,7 @@ def logits(clip: Any, images: Tensor, texts: Tensor) -> Tensor:
 def pickscore_one_by_one(
     reward: PickScore, paths: Sequence[Path], prompts: Sequence[str]
 ) -> Tensor:
-    """As in PickScore's README, and ImageReward's and HPSv2's loops: a pair at a time."""
+    """As in PickScore's README: a pair at a time."""
     clip: Any = reward.towers.model
     prepare = processor(reward.towers.preprocess.size)
     scores = []
@@ -75,55 +76,6 @@ def pickscore_batched(reward: PickScore, paths: Sequence[Path], prompts: Sequenc
 
 
 @torch.no_grad()
-def imscore_batched(reward: PickScore, paths: Sequence[Path], prompts: Sequence[str]) -> Tensor:
-    """As imscore: float tensors resized by torchvision, every prompt encoded."""
-    clip: Any = reward.towers.model
-    image = clip.get_image_features(pixel_values=_imscore_pixels(reward, paths)).pooler_output
-    text = clip.get_text_features(input_ids=tokens(prompts)).pooler_output
-    return logits(clip, image, text).diag()
-
-
-def _imscore_pixels(reward: PickScore | MPS, paths: Sequence[Path]) -> Tensor:
-    from torchvision.transforms import v2
-
-    fit = reward.towers.preprocess
-    steps = [
-        v2.Resize(fit.size, v2.InterpolationMode.BICUBIC, antialias=True),
-        v2.CenterCrop(fit.size),
-        v2.Normalize(list(fit.mean), list(fit.std)),
-    ]
-    read = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    pictures = torch.stack([read(Image.open(path).convert("RGB")) for path in paths])
-    prepared: Tensor = v2.Compose(steps)(pictures)
-    return prepared
-
-
-@torch.no_grad()
-def hpsv2_call(reward: HPS, checkpoint: Path, paths: Sequence[Path], prompt: str) -> list[float]:
-    """As `hpsv2.score(paths, prompt)`: the checkpoint is read again, then a picture at a time."""
-    from torchvision.transforms import v2
-
-    model: Any = reward.towers.model
-    model.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
-    fit = reward.towers.preprocess
-    normalise = v2.Normalize(list(fit.mean), list(fit.std))
-    scores = []
-    for path in paths:
-        pixels = v2.functional.to_image(Image.open(path).convert("RGB"))
-        pixels = v2.functional.to_dtype(pixels, torch.float32, scale=True)
-        scale = fit.size / max(pixels.shape[1:])
-        sides = [round(side * scale) for side in pixels.shape[1:]]
-        pixels = v2.functional.resize(pixels, sides, v2.InterpolationMode.BICUBIC, antialias=True)
-        down, across = (fit.size - side for side in sides)
-        margins = [across // 2, down // 2, across - across // 2, down - down // 2]
-        pixels = normalise(v2.functional.pad(pixels, margins))
-        text = reward.towers.tokenize([prompt])
-        image, words = model.encode_image(pixels[None]), model.encode_text(text)
-        scores.append(functional.cosine_similarity(image, words).item())
-    return scores
-
-
-@torch.no_grad()
 def mps_one_by_one(reward: MPS, paths: Sequence[Path], prompts: Sequence[str]) -> dict[str, Tensor]:
     """As MPS's evaluation: prompt, condition and picture are encoded anew for each score."""
     prepare = processor(reward.towers.preprocess.size)
@@ -132,21 +84,11 @@ def mps_one_by_one(reward: MPS, paths: Sequence[Path], prompts: Sequence[str]) -
         for path, prompt in zip(paths, prompts, strict=True):
             pixels = prepare(Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"]
             given = (pixels.half().float(), tokens([prompt]), tokens([words]))
-            scores[name].append(_mps(reward, *given, 0.3))
+            scores[name].append(_mps(reward, *given))
     return {name: torch.cat(each) for name, each in scores.items()}
 
 
-@torch.no_grad()
-def mps_imscore(reward: MPS, paths: Sequence[Path], prompts: Sequence[str]) -> Tensor:
-    """As imscore: a batch, the condition encoded once a picture, the training rule of the mask."""
-    pixels = _imscore_pixels(reward, paths).half().float()
-    conditions = tokens([reward.conditions["overall"]] * len(paths))
-    return _mps(reward, pixels, tokens(prompts), conditions, 0.01)
-
-
-def _mps(
-    reward: MPS, pixels: Tensor, ids: Tensor, condition_ids: Tensor, threshold: float
-) -> Tensor:
+def _mps(reward: MPS, pixels: Tensor, ids: Tensor, condition_ids: Tensor) -> Tensor:
     clip: Any = reward.towers.model
     states = clip.text_model(input_ids=ids).last_hidden_state
     text = clip.text_projection(states)
@@ -154,7 +96,7 @@ def _mps(
     image = clip.visual_projection(clip.vision_model(pixel_values=pixels).last_hidden_state)
     condition = clip.text_projection(clip.text_model(input_ids=condition_ids).last_hidden_state)
     relevance = (text @ condition.mT).amax(dim=-1)
-    mask = torch.where(relevance / relevance.max() > threshold, 0.0, -torch.inf)
+    mask = torch.where(relevance / relevance.max() > _MASK_THRESHOLD, 0.0, -torch.inf)
     weights = reward.cross_model.state_dict(keep_vars=True)
     first = cross_model(weights, reward.cross, image, text, mask)
     scores: Tensor = clip.logit_scale.exp() * functional.cosine_similarity(pooled, first)

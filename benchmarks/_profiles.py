@@ -10,11 +10,11 @@ Arguments = Mapping[str, Sequence[str]]
 QUICK: Arguments = {
     "decode": ("--rounds", "5", "--pictures", "4"),
     "scoring": ("--prompts", "2", "--rounds", "3"),
-    "peers": (),
+    "peers": ("--prompts", "2", "--rounds", "2"),
     "training": ("--rounds", "2", "--parts", "ranking", "cross_head", "pooled_head"),
-    "tuning": ("--rounds", "3"),
+    "tuning": ("--rounds", "2"),
     "metrics": ("--rounds", "2", "--pictures", "3000", "--few", "500", "--crowd", "0"),
-    "statistics": (),
+    "statistics": ("--rounds", "3"),
     "serving": (
         *("--part", "batching", "--part", "peers"),
         *("--seconds", "2", "--rounds", "3", "--clients", "32"),

@@ -15,7 +15,7 @@ from benchmarks._serving_work import Work, ask, check_scores, percentiles
 
 OURS, ONE_BY_ONE = "beholder serve", "beholder serve, batch 1"
 PLAIN = "one at a time"
-_SHOWN = {PLAIN, "LitServe"}
+_SHOWN = {"LitServe"}
 _Seen = dict[tuple[str, int], list[Told]]
 
 

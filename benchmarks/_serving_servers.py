@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks._memory import resident
+from benchmarks._ports import free_port
 from benchmarks._scale_runs import await_end, command, descendants
 
 CLIP, GPU = "benchmarks._serving_rewards:clip", "benchmarks._serving_rewards:Gpu"
@@ -114,7 +114,7 @@ def served(start: Start, folder: Path, first: bytes) -> Iterator[Server]:
 
     Raises SystemExit with its last words if it does not get so far.
     """
-    port = _free_port()
+    port = free_port()
     log = folder / f"server-{port}.log"
     with log.open("wb") as words:
         process = subprocess.Popen(
@@ -148,10 +148,3 @@ def _answers(url: str, readiness: str, first: bytes) -> bool:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

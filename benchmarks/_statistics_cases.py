@@ -61,7 +61,6 @@ def alpha(size: float) -> Iterator[Case]:
         package="krippendorff",
         ours=lambda: _ends(krippendorff_alpha(units, draws=draws)),
         theirs=package and (lambda: _redrawn_alpha(package, answers, draws)),
-        headline=True,
     )
 
 
@@ -87,7 +86,6 @@ def strengths(size: float) -> Iterator[Case]:
         package="choix",
         ours=lambda: bradley_terry(wins, met),
         theirs=package and (lambda: [package.ilsr_pairwise_dense(table) for table in wins]),
-        headline=True,
     )
 
 
@@ -119,6 +117,7 @@ def bootstrap(size: float) -> Iterator[Case]:
         package="scipy",
         ours=lambda: _mean_interval(values, draws),
         theirs=package and (lambda: _scipy_interval(package, values[:, 0], draws)),
+        headline=True,
     )
 
 

@@ -35,6 +35,7 @@ from beholder.annotation.server.push import push
 from beholder.inputs import read_inputs
 from beholder.types import ASPECTS
 from benchmarks._options import ROOT, heading, parser, tell
+from benchmarks._ports import free_port
 from benchmarks._record import Missing, Row, Spread
 
 PEOPLE, SIDE = 3, 256
@@ -93,7 +94,7 @@ def main() -> None:
         folder = Path(name)
         draw(folder / "out", given.prompts)
         try:
-            server = up(folder / "server", port=8097, executable=program, say=print)
+            server = up(folder / "server", port=free_port(), executable=program, say=print)
             clock = Clock(server)
             with connect(server.url, server.token) as connection:
                 run(folder, connection, clock, given.prompts)

@@ -9,7 +9,7 @@ its documentation says. It makes its model with random weights and writes them a
 them; `beholder.load` reads that file. Both start from the same files of pictures. Rounds are
 interleaved, and the ratio of a round is what counts. Prompts are encoded anew in every round.
 `benchmarks._peers_shims` says what was replaced to make the packages run today and offline;
-`benchmarks.scoring` has the same loops with this package's versions of the libraries.
+`benchmarks.scoring` has what was published as code but is no package.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from benchmarks._peers_asked import AskedPeer
 from benchmarks._peers_models import WEIGHTS
 from benchmarks._peers_shims import bert_vocabulary
 from benchmarks._pictures import jpeg
-from benchmarks._record import Missing, Row, Spread
+from benchmarks._record import Missing, Row, Spread, record
 from benchmarks.scoring import CLIP_B, CROSS, forget
 
 AREA = "scoring"
@@ -111,13 +111,13 @@ def main() -> None:
     given = _arguments()
     torch.set_num_threads(1)
     lines = [heading("torch", "transformers", "open_clip_torch", note="one thread, float32")]
-    rows: list[Row | Missing] = []
     python = peers_python()
     for name in given.only or CASES:
         row = _missing(name) if python is None else compared(name, python, given)
-        rows.append(row)
+        record([row], given.record)  # at once: whatever fails later takes nothing away
         lines.append(told(row))
-    tell(given, "\n".join(lines), rows)
+        print(lines[-1], flush=True)
+    tell(given, "\n".join(lines), [], said=True)
 
 
 def _arguments() -> Namespace:

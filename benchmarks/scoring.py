@@ -1,4 +1,4 @@
-"""Scores of JPEG files beside the natural use of other packages, in CPU time of one thread.
+"""Scores of JPEG files beside published code that is no package, in CPU time of one thread.
 
     python -m benchmarks.scoring --out benchmarks/results/scoring.txt
     python -m benchmarks.scoring --only mps --size h14 --prompts 1 --pictures 3 --rounds 1
@@ -6,6 +6,7 @@
 All sides of a case share random weights and start from files. Rounds are interleaved; the ratio of
 each round is what counts, so that a busy machine slows all sides. "cold" forgets the prompts that
 were encoded before, "warm" keeps them, as a reward that is asked about the same prompts again.
+`benchmarks.peers` is the same beside the packages themselves.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ from torch import Tensor
 import beholder
 from beholder.rewards import Reward
 from beholder.rewards._text_cache import TextCache
-from beholder.rewards._towers import build_towers
 from beholder.rewards._towers.clip import CLIP_H
-from beholder.rewards.hps import HPS
 from beholder.rewards.mps import MPS, default_conditions
 from beholder.rewards.pickscore import PickScore
 from benchmarks import _loops
@@ -149,7 +148,6 @@ class Measured:
                 against=side,
                 ratio=Spread.of_ratios(self.seconds[side], self.seconds[OURS]),
                 agreement=self.agreement(side, OURS),
-                headline=side == others[0] and self.name == "mps",
             )
 
     def agreement(self, side: str, other: str) -> str:
@@ -194,46 +192,9 @@ def pickscore(work: Work) -> dict[str, Side]:
     return {
         "one pair at a time (official)": lambda: _loops.pickscore_one_by_one(*given),
         "a batch (flow_grpo)": lambda: _loops.pickscore_batched(*given),
-        "a batch of floats (imscore)": lambda: _loops.imscore_batched(*given),
         "beholder": _ours(reward, work),
         "beholder, batch of 4": _ours(reward, work, batch_size=4),
         "beholder, warm": _ours(reward, work, warm=True),
-    }
-
-
-def hps(work: Work) -> dict[str, Side]:
-    name = {"b32": "ViT-B-32", "h14": "ViT-H-14"}[work.size]
-    towers = build_towers(
-        {
-            "kind": "open_clip",
-            "name": name,
-            "preprocess": {"fit": "pad", "resampling": "antialiased"},
-        }
-    )
-    reward = HPS(towers).eval()
-    checkpoint = work.folder / "hps.pt"
-    model: Any = towers.model
-    torch.save({"state_dict": model.state_dict()}, checkpoint)
-    starts = range(0, len(work.paths), work.pictures)
-
-    def a_prompt_a_call() -> Tensor:
-        calls = [
-            _loops.hpsv2_call(
-                reward, checkpoint, work.paths[k : k + work.pictures], work.prompts[k]
-            )
-            for k in starts
-        ]
-        return torch.tensor([score for call in calls for score in call])
-
-    def a_picture_a_call() -> Tensor:
-        pairs = zip(work.paths, work.prompts, strict=True)
-        calls = [_loops.hpsv2_call(reward, checkpoint, [path], text) for path, text in pairs]
-        return torch.tensor([score for call in calls for score in call])
-
-    return {
-        "hpsv2.score, a call a prompt": a_prompt_a_call,
-        "hpsv2.score, a call a picture": a_picture_a_call,
-        "beholder": _ours(reward, work),
     }
 
 
@@ -242,7 +203,6 @@ def mps(work: Work) -> dict[str, Side]:
     given = (reward, work.paths, work.prompts)
     return {
         "one pair at a time (official)": lambda: _loops.mps_one_by_one(*given)["overall"],
-        "a batch (imscore; other mask rule)": lambda: _loops.mps_imscore(*given),
         "beholder": _ours(reward, work),
         "beholder, batch of 4": _ours(reward, work, batch_size=4),
         "beholder, warm": _ours(reward, work, warm=True),
@@ -274,13 +234,11 @@ def _mps(work: Work, **options: Any) -> MPS:
 
 CASES: dict[str, Callable[[Work], dict[str, Side]]] = {
     "pickscore": pickscore,
-    "hps": hps,
     "mps": mps,
     "mps_conditions": mps_conditions,
 }
 TITLES = {
     "pickscore": "PickScore",
-    "hps": "HPSv2.1",
     "mps": "MPS",
     "mps_conditions": "MPS, four conditions",
 }

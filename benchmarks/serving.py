@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 
 from benchmarks._options import SERVING_PEERS, heading, parser, peers_python, tell
-from benchmarks._record import Missing, Row
+from benchmarks._record import Missing, Row, record
 from benchmarks._serving_hard import overload, sigterm, soak
 from benchmarks._serving_rates import Effort, batching, latency, peers
 from benchmarks._serving_servers import CLIP, GPU
@@ -51,14 +51,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no server is left behind
     given = _arguments()
     torch.set_num_threads(1)
-    lines, found = [*_first(given)], Found()
+    lines = [*_first(given)]
     with tempfile.TemporaryDirectory() as folder:
         work = make_work(Path(folder), given.pictures, given.side)
         for part in given.part or [p for p in PARTS if p not in _ASKED_FOR_ONLY]:
+            found = Found()
             measured = ["", part, *_measured(part, work, given, found)]
+            record(found, given.record)  # at once: whatever fails later takes nothing away
             print("\n".join(measured), flush=True)
             lines += measured
-    tell(given, "\n".join(lines), found, said=True)
+    tell(given, "\n".join(lines), [], said=True)
 
 
 def _arguments() -> argparse.Namespace:

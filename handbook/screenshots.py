@@ -2,8 +2,8 @@
 
     python -m handbook.screenshots --quickstart quickstart [--rich runs/rich] [--only report]
 
-Pages are those of a quickstart, which is made if it is not there; maps of a picture need a reward
-of rich feedback besides.
+Pages are those of a quickstart, which is made if it is not there; maps of a picture need the reward
+and a scene of the tutorial "Explain and repair" besides.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from tests._page.browser import Browser, browsing
 LIMIT_BYTES = 200_000
 IMAGES = ROOT / "docs" / "images"
 _COLOURS = (256, 128, 64, 32, 16)
+_SCENE = Path("drawn/test/000023.png")
+_PROMPT = "a picture of a flower at the top"
 _LOG = logging.getLogger(__name__)
 _VERB = (sys.executable, "-m", "beholder")
 
@@ -47,6 +49,7 @@ class Shot:
         clicks, keys: what a reader does first, in this order.
         server: words of the verb that has to run meanwhile; none where a file is shown.
         ready: what is true on the page once it is drawn.
+        shown: what is true once it has answered the clicks and keys.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Shot:
     keys: tuple[str, ...] = ()
     server: tuple[str, ...] = ()
     ready: str = "document.readyState == 'complete'"
+    shown: str = "true"
 
 
 SHOTS = (
@@ -75,8 +79,11 @@ SHOTS = (
         name="demo",
         page="",
         height=900,
-        server=("demo", "--reward", "mine={mine}"),
-        ready="document.querySelectorAll('button').length > 1",
+        server=("demo", "--reward", "mine={mine}", "--examples", "{folder}/manifest.csv"),
+        ready="document.querySelectorAll('tbody tr').length > 1",
+        at="h1",
+        clicks=("tbody tr td",),
+        shown="document.querySelector('.bd-total') !== null",
     ),
 )
 
@@ -98,7 +105,7 @@ def take(shot: Shot, folder: Path, browser: Browser) -> Image.Image:
     """The picture of a page of a folder, or of a server that runs as long as it is taken."""
     if not shot.server:
         return _taken(shot, (folder / shot.page).resolve().as_uri(), browser)
-    words = [word.format(mine=folder / "runs/mine") for word in shot.server]
+    words = [word.format(mine=folder / "runs/mine", folder=folder) for word in shot.server]
     with _served(words) as address:
         return _taken(shot, f"{address}/{shot.page}", browser)
 
@@ -117,16 +124,11 @@ def save(picture: Image.Image, path: Path, limit: int = LIMIT_BYTES) -> Path:
     raise ValueError(f"{path.name} takes {data.tell()} bytes, more than {limit}; show less of it")
 
 
-def explain(folder: Path, rich: Path, out: Path) -> Path:
-    """The picture that `beholder explain` makes of the first picture of a quickstart."""
-    import csv  # noqa: PLC0415
-
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as lines:
-        row = next(csv.DictReader(lines))
-    picture = folder / row["file_name"]
+def explain(picture: Path, prompt: str, rich: Path, out: Path) -> Path:
+    """The picture that `beholder explain` makes of one with a reward of rich feedback."""
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "explained.png"
-        words = ("--prompt", row["prompt"], "--reward", str(rich), "--out", str(made))
+        words = ("--prompt", prompt, "--reward", str(rich), "--out", str(made))
         _run("explain", str(picture), *words)
         with Image.open(made) as picture_of_maps:
             return save(picture_of_maps, out)
@@ -137,6 +139,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quickstart", type=Path, default=Path("quickstart"))
     parser.add_argument("--rich", type=Path, help="a reward of rich feedback, for explain.png")
+    parser.add_argument("--scene", type=Path, default=_SCENE, help="what explain.png explains")
+    parser.add_argument("--prompt", default=_PROMPT, help="of the scene")
     parser.add_argument("--only", nargs="*", choices=[shot.name for shot in SHOTS])
     parser.add_argument("--out", type=Path, default=IMAGES)
     asked = parser.parse_args(words)
@@ -147,7 +151,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 picture = take(shot, asked.quickstart, browser)
                 _LOG.info("%s", save(picture, asked.out / f"{shot.name}.png"))
     if asked.rich:
-        _LOG.info("%s", explain(asked.quickstart, asked.rich, asked.out / "explain.png"))
+        _LOG.info("%s", explain(asked.scene, asked.prompt, asked.rich, asked.out / "explain.png"))
 
 
 def _taken(shot: Shot, address: str, browser: Browser) -> Image.Image:
@@ -158,6 +162,7 @@ def _taken(shot: Shot, address: str, browser: Browser) -> Image.Image:
         browser.click(selector)
     for key in shot.keys:
         browser.press(key)
+    browser.wait_for(shot.shown)
     if shot.at:
         browser.evaluate(
             f"document.querySelector('{shot.at}').scrollIntoView({{behavior: 'instant'}})"

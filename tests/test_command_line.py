@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from beholder import _terminal as terminal
-from beholder._command_line import Verbs
+from beholder._command_line import Verbs, plain_type
 from tests.shell import Shell
 
 
@@ -39,6 +39,29 @@ def test_an_option_that_is_a_list_may_come_often(shell: Shell, tmp_path: Path) -
 def test_what_was_mistyped_is_one_line(shell: Shell, words: Sequence[str], said: str) -> None:
     assert shell(*words) == 2
     assert (shell.out, shell.err) == ("", f"error: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("label", "plain"),
+    [
+        ("<str>", "<text>"),
+        ("<int range>", "<whole number>"),
+        ("<float>", "<number>"),
+        ("<list[str]>", "<text>..."),
+        ("<list[Path]>", "<path>..."),
+        ("<white|black>", "<white|black>"),
+    ],
+)
+def test_a_type_is_called_what_a_user_calls_it(label: str, plain: str) -> None:
+    assert plain_type(label) == plain
+
+
+def test_help_names_types_in_words_and_keeps_ranges(shell: Shell) -> None:
+    assert shell("generate", "--help") == 0
+    said = " ".join(shell.out.split())
+    assert "--steps <whole number> Of the scheduler. [default: 28; x>=1]" in said
+    assert "<int" not in said
+    assert "list[" not in said
 
 
 def test_a_group_without_a_verb_shows_its_help(shell: Shell) -> None:

@@ -115,7 +115,7 @@ def test_text_that_is_not_unicode_is_escaped_not_lost(tmp_path: Path) -> None:
 def test_an_input_column_named_like_a_score_is_refused(tmp_path: Path) -> None:
     with ScoreTable(tmp_path).writing() as writer:
         writer.claim("mps", CONFIG)
-        with pytest.raises(DataError, match=r"'mps\.total' is also a reward's"):
+        with pytest.raises(DataError, match=r"'mps\.total' already; .* -r mps_again="):
             writer.add_inputs(inputs("a", **{"mps.total": 1.0}))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +142,16 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
 def storable(text: str) -> str:
     r"""Text that UTF-8 can hold; lone surrogates are written out as \udXXX."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def check_free(column: str, rewards: Container[str]) -> None:
+    """Raise DataError if a column of the input has the name of one of these rewards' columns."""
+    reward, dot, _ = column.partition(".")
+    if dot and reward in rewards:
+        raise DataError(
+            f"the input has a column {column!r} already; give the reward another name, such as "
+            f"-r {reward}_again=..., or rename the column"
+        )
 
 
 def inferred(cells: Sequence[Any]) -> pa.Array:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beholder._terminal import one_line
+from beholder._verbs.reasons import in_words
 
 if TYPE_CHECKING:
     from beholder.eval.filtering import FilterSummary
@@ -19,10 +20,11 @@ def filter_text(summary: FilterSummary, out: Path | None) -> str:
     ordered = sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
     place = "dry run, nothing written" if out is None else str(out)
     lines = [f"{place}: {summary.kept} of {summary.rows} rows kept, {summary.dropped} dropped"]
-    lines += [f"  {count} {one_line(reason)}" for reason, count in ordered]
+    lines += [f"  {count} {one_line(in_words(reason))}" for reason, count in ordered]
     lines += [f"{name}: {one_line(said)}" for name, said in summary.likeness_told.items()]
     if summary.pictures_missing:
-        why = ", ".join(f"{count} {one_line(code)}" for code, count in summary.missing.items())
+        counts = summary.missing.items()
+        why = ", ".join(f"{count} {one_line(in_words(code))}" for code, count in counts)
         lines.append(
             f"{summary.pictures_missing} kept pictures could not be brought along"
             + (f": {why}" if why else "")
@@ -36,4 +38,4 @@ def nothing_kept(summary: FilterSummary) -> str:
         return "nothing is kept: the table has no rows"
     reason, count = min(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
     many = f"all {count}" if count == summary.rows else f"{count} of {summary.rows}"
-    return f"nothing is kept; {many} rows are dropped for: {one_line(reason)}"
+    return f"nothing is kept; {many} rows are dropped for: {one_line(in_words(reason))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,7 +42,12 @@ Settings = Annotated[
 Device = Annotated[str | None, typer.Option(help="Where everything runs, such as cuda or cpu.")]
 Dtype = Annotated[str, typer.Option(help="Of the pipeline: auto, fp32, bf16 or fp16.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of pictures and manifest.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder of pictures and manifest; --measure-previews has none."
+    ),
+]
 Prompt = Annotated[list[str], typer.Option(help="A prompt; may be given often.")]
 Prompts = Annotated[str, typer.Option(help="A .txt with one prompt a line, a table or a data set.")]
 BestOf = Annotated[int, typer.Option(min=1, help="Keep the best of so many.")]
@@ -114,7 +120,7 @@ def tune(
 
 def generate(
     pipeline: Pipeline,
-    out: Out,
+    out: Out = None,
     prompt: Prompt = [],  # noqa: B006
     prompts: Prompts = "",
     reward: Reward = "",
@@ -152,13 +158,15 @@ def generate(
     ways = {"best_of": best_of, "preview_step": preview_step, "keep": keep, "guide": guide}
     ways |= {"search": search, "base_until": base_until, "seed": seed, "batch_size": batch_size}
     config = Generation(**ways)  # type: ignore[arg-type]
+    if out is None and not measure_previews:
+        raise ConfigError("give --out, the folder where the pictures go")
     if base_until and lora is None:
         raise ConfigError("--base-until hands over to the adapters of --lora; give --lora")
     texts = _prompts(prompt, prompts)
     signal = _signal(reward, setting, aspect, device)
     driver = _driver(pipeline, lora, device, dtype, keep_scheduler=keep_scheduler)
     sampling = _sampling(steps, guidance, height, width, call)
-    if measure_previews:
+    if measure_previews or out is None:
         return _measure(driver, signal, texts, sampling, config, json)
     said = {"pipeline": pipeline, "lora": str(lora or ""), "reward": reward, "aspect": aspect}
     return _make(driver, signal, texts, sampling, config, out, said, json)
@@ -206,7 +214,7 @@ def repair(
         mask=RepairMask(threshold=threshold),
         acceptance=Acceptance(kind=kind, aspect=aspect),
     )
-    driver = _driver(pipeline, lora, device, dtype)
+    driver = _driver(pipeline, lora, device, dtype, options=_repairing(pipeline))
     sampling = _sampling(steps, guidance, longest, longest, call)
     found = mend(driver, model, picture, prompt, sampling, config)
     _save(found, out)
@@ -247,6 +255,7 @@ def _driver(
     dtype: str,
     *,
     keep_scheduler: bool = False,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Driver:
     import torch  # noqa: PLC0415
 
@@ -254,11 +263,18 @@ def _driver(
 
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     driver = load_pipeline(
-        pipeline, {}, place, chosen_dtype(dtype, place), keep_scheduler=keep_scheduler
+        pipeline, options, place, chosen_dtype(dtype, place), keep_scheduler=keep_scheduler
     )
     if lora is not None:
         driver.load_lora(lora)
     return driver
+
+
+def _repairing(pipeline: str) -> dict[str, int]:
+    """Options that a pipeline is loaded with to repaint pictures; only "tiny" has a choice."""
+    from beholder.training._pipeline.tiny import INPAINTING_CHANNELS  # noqa: PLC0415
+
+    return {"latent_channels": INPAINTING_CHANNELS} if pipeline == "tiny" else {}
 
 
 def _sampling(

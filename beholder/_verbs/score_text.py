@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beholder._terminal import one_line
+from beholder._verbs.reasons import in_words
 
 if TYPE_CHECKING:
     from beholder.rewards.sharded.running import ShardedSummary
@@ -42,7 +43,11 @@ def verified_text(found: Verified, out: str) -> str:
 
 
 def _errors(errors: Mapping[str, Mapping[str, int]]) -> list[str]:
-    return [f"  {r}: {n} {code}" for r, codes in errors.items() for code, n in codes.items()]
+    return [
+        f"  {reward}: {count} {in_words(code)}"
+        for reward, codes in errors.items()
+        for code, count in codes.items()
+    ]
 
 
 def _reasons(what: str, found: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from beholder._terminal import interval, table
+from beholder._verbs.reasons import in_words
 
 if TYPE_CHECKING:
     from beholder._page.feedback import PictureFeedback
@@ -33,7 +34,7 @@ def score_text(summary: Summary, out: Path) -> str:
         f"{summary.failed} failed, {summary.skipped} were done before, {summary.seconds:.1f} s"
     ]
     for reward, codes in summary.errors.items():
-        lines += [f"  {reward}: {count} {code}" for code, count in sorted(codes.items())]
+        lines += [f"  {reward}: {count} {in_words(code)}" for code, count in sorted(codes.items())]
     return "\n".join(lines)
 
 
@@ -79,7 +80,7 @@ def feedback_text(name: str, result: FeedbackEvaluation) -> str:
     said = [f"{name} on the feedback of {result.records} pictures:", ""]
     said += [table(rows, ["figure", "value and 95 % interval", "samples"]), ""]
     said += [f"no {part}: {count}" for part, count in result.unanswered.items()]
-    said += [f"not scored, {code}: {count}" for code, count in result.reasons().items()]
+    said += [f"not scored, {in_words(code)}: {count}" for code, count in result.reasons().items()]
     return "\n".join(said).rstrip()
 
 

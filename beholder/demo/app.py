@@ -10,6 +10,7 @@ import gradio as gr
 from beholder.demo.examples import Example
 from beholder.demo.judging import Judges
 from beholder.demo.panels import cards_panel, pair_panel, picture_panel
+from beholder.demo.uploads import uploaded
 
 _WAITING = '<div class="bd"><p class="bd-wait">{}</p></div>'
 _LONGEST_PROMPT = 20_000
@@ -81,7 +82,7 @@ def _drop(label: str) -> Any:
 
 
 def _file_of(payload: Any) -> str | None:
-    return None if payload is None else payload.path
+    return None if payload is None or not payload.path else uploaded(payload.path)
 
 
 def _prompt() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from beholder.serving.guards.callers import Callers
-from beholder.serving.refusals import RefusalError, UnauthorizedError
+from beholder.serving.refusals import ForbiddenError, RefusalError, UnauthorizedError
 from beholder.serving.settings import Access
 
 _POLICY = (
@@ -21,6 +21,9 @@ _ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
+
+_CLOSED = ("/file=http", "/proxy=", "/deep_link", "/run-history", "/component_server", "/stream/")
+"""What Gradio would answer and this page has no use for: other hosts, and states of others."""
 
 
 class Guard:
@@ -44,9 +47,17 @@ class Guard:
             await send(_with_policy(message))
 
         try:
+            _check_open(scope)
             await self._callers(scope, receive, send_with_policy)
         except RefusalError as refusal:
             await _refuse(refusal, send)
+
+
+def _check_open(scope: Scope) -> None:
+    """Raises ForbiddenError for what the page does not offer."""
+    asked = f"{scope.get('path', '')}".lower()
+    if any(part in asked for part in _CLOSED) or b"deep_link" in scope.get("query_string", b""):
+        raise ForbiddenError("this page does not offer that")
 
 
 def _with_policy(message: Message) -> Message:

@@ -59,11 +59,13 @@ def application_of(
     from beholder.demo.examples import drawn_examples, examples_from  # noqa: PLC0415
     from beholder.demo.guard import Guard  # noqa: PLC0415
     from beholder.demo.panels import style  # noqa: PLC0415
+    from beholder.demo.uploads import uploads_alone  # noqa: PLC0415
 
     shown = examples_from(examples, folder) if examples else drawn_examples(folder)
+    page = page_of(Judges(rewards), shown)
     application = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
-        page_of(Judges(rewards), shown),
+        page,
         path="/",
         footer_links=[],
         run_history=False,
@@ -74,6 +76,7 @@ def application_of(
         theme=theme(),
         css=style(),
     )
+    uploads_alone(page)
     return Guard(application, access)
 
 

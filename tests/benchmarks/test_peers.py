@@ -7,8 +7,8 @@ import torch
 from beholder.images import read_image
 from benchmarks._peers_asked import AskedPeer
 from benchmarks._peers_models import PEERS, by_prompt
-from benchmarks._record import Missing, Row, Spread
-from benchmarks.peers import CASES, agreement, pictures, told
+from benchmarks._record import Missing, Row, Spread, recorded
+from benchmarks.peers import CASES, agreement, main, pictures, told
 
 # a stand-in that speaks as `_peers_child` does: the score of a picture is the length of its prompt
 STAND_IN = """
@@ -67,3 +67,16 @@ def test_a_row_is_told_with_its_peer_and_a_missing_one_with_its_reason() -> None
     )
     assert told(row) == "HPSv2: 2.00 [1.50, 2.50] x score() (hpsv2 1.2.0), equal"
     assert told(Missing(area="scoring", what="HPSv2", reason="no peers")) == "HPSv2: no peers"
+
+
+def test_a_package_that_breaks_off_takes_no_earlier_row_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Missing(area="scoring", what="HPSv2", reason="no weights")
+    answers = iter([first])
+    monkeypatch.setattr("benchmarks.peers.peers_python", lambda: tmp_path)
+    monkeypatch.setattr("benchmarks.peers.compared", lambda *_: next(answers))
+    monkeypatch.setattr(sys, "argv", ["peers", "--record", str(tmp_path / "rows.jsonl")])
+    with pytest.raises(StopIteration):
+        main()
+    assert recorded(tmp_path / "rows.jsonl") == [first]

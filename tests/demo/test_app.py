@@ -18,8 +18,10 @@ from beholder.demo.app import _file_of, page_of, theme
 from beholder.demo.examples import Example, drawn_examples
 from beholder.demo.judging import Judges
 from beholder.rewards import load
+from gradio.utils import get_upload_folder
 
 with tempfile.TemporaryDirectory() as folder:
+    fox = str(Path(get_upload_folder()) / "fox.png")
     first, *others = drawn_examples(Path(folder))
     judges = Judges({"tiny": load("tiny")})
     page = page_of(judges, [first, *others])
@@ -31,7 +33,8 @@ with tempfile.TemporaryDirectory() as folder:
             sum(type(each).__name__ == "Dataset" for each in one.blocks.values())
             for one in (page, apart)
         ],
-        "dropped": [_file_of(SimpleNamespace(path="/uploads/fox.png")), _file_of(None)],
+        "dropped": [_file_of(each) for each in (SimpleNamespace(path=fox), None)],
+        "fox": fox,
         "style": theme()._get_theme_css(),
         "analytics": page.analytics_enabled,
         "stubs": sorted(path.name for path in Path(sys.modules[page_of.__module__].__file__)
@@ -62,7 +65,7 @@ def test_the_rewards_are_asked_one_at_a_time() -> None:
 
 @pytest.mark.long
 def test_a_dropped_file_is_handed_on_as_it_came_and_nothing_is_written_beside_the_code() -> None:
-    assert told()["dropped"] == ["/uploads/fox.png", None]
+    assert told()["dropped"] == [told()["fox"], None]
     assert told()["stubs"] == []
 
 

@@ -17,7 +17,9 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"the page"})
 
 
-def asked(access: Access, headers: Headers, kind: str = "http") -> list[Message]:
+def asked(
+    access: Access, headers: Headers, kind: str = "http", path: str = "/", query: bytes = b""
+) -> list[Message]:
     """What the guarded page sends to one who asks with these headers."""
     sent: list[Message] = []
 
@@ -28,7 +30,8 @@ def asked(access: Access, headers: Headers, kind: str = "http") -> list[Message]
         return {"type": "http.request"}
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": kind, "method": "GET", "path": "/", "headers": pairs}
+    scope: Scope = {"type": kind, "method": "GET", "path": path, "headers": pairs}
+    scope["query_string"] = query
     asyncio.run(Guard(page, access)(scope, receive, send))
     return sent
 
@@ -69,6 +72,23 @@ def test_every_answer_forbids_what_is_of_other_hosts() -> None:
         assert policy.startswith(b"default-src 'self'; ")
         assert b"http" not in policy
         assert b"*" not in policy
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/gradio_api/file=http://pictures.example.org/a.png", b""),
+        ("/gradio_api/file=HTTPS://pictures.example.org/a.png", b""),
+        ("/gradio_api/proxy=https://pictures.example.org/a.png", b""),
+        ("/gradio_api/deep_link", b"session_hash=a"),
+        ("/", b"deep_link=../a"),
+        ("/gradio_api/component_server", b""),
+    ],
+)
+def test_other_hosts_and_states_are_not_asked_for_through_the_page(path: str, query: bytes) -> None:
+    assert asked(LOCAL, {"host": "localhost"}, path=path, query=query)[0]["status"] == 403
+    upload = "/gradio_api/file=/kept/uploads/a.png"
+    assert asked(LOCAL, {"host": "localhost"}, path=upload)[0]["status"] == 200
 
 
 def test_no_websocket_is_opened() -> None:

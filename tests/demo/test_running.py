@@ -1,4 +1,5 @@
 import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from tests.rewards.tinies import richhf
 ACCESS = Access(host="127.0.0.1", port=0)
 HOSTILE = "a red balloon <img src=x onerror=alert(1)> ${alert(1)} {{7*7}}"
 DROP = ".image-container button"
+_SENT = "Network.requestWillBeSent"
 
 
 def test_an_address_that_is_taken_is_told() -> None:
@@ -90,7 +92,27 @@ def _prepared(folder: Path) -> list[str]:
 
 
 def drop(browser: Browser, file: str) -> None:
-    """Let go of a file over the place for it, as from a file manager."""
+    """Let go of a file over the place for it, as from a file manager, once the page listens."""
+    for _ in range(10):
+        _let_go(browser, file)
+        if _uploads(browser, seconds=5):
+            return
+    raise AssertionError("no file was sent")
+
+
+def _uploads(browser: Browser, seconds: float) -> bool:
+    """Whether a file is sent to the page within these seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        browser.settle()
+        sent = [e["params"] for e in browser.events if e.get("method") == _SENT]
+        if any("/gradio_api/upload?" in each["request"]["url"] for each in sent):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _let_go(browser: Browser, file: str) -> None:
     box = f"document.querySelector('{DROP}').getBoundingClientRect()"
     x, y = browser.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
     data = {"items": [], "files": [file], "dragOperationsMask": 1}
@@ -113,7 +135,7 @@ def press(browser: Browser, name: str) -> None:
 
 def assert_quiet(browser: Browser, address: str) -> None:
     """Nothing of another host was asked for, and no script of a stranger ran."""
-    sent = [e["params"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
+    sent = [e["params"] for e in browser.events if e.get("method") == _SENT]
     asked = {each["request"]["url"] for each in sent}
     assert all(url.startswith((address, "data:", "blob:")) for url in asked), asked
     opened = [e for e in browser.events if e.get("method") == "Page.javascriptDialogOpening"]

@@ -11,6 +11,8 @@ _COMMENT = re.compile(r"""(?:^|\s)#.*$""")
 _SHELL = re.compile(r"[|&;<>$`(){}~]")
 _GLOB = re.compile(r"[*?]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+_ENVIRONMENT = ".venv/bin/"
+"""Where `make` puts programs; in a test they are found by name."""
 _STARTERS = {"-m", "--no-python", "srun", "time", "nohup"}
 _SCRIPT = re.compile(r"^\s*(for|while|until|if|case|function|set|trap|\{|\(|#!)|<<", re.MULTILINE)
 
@@ -36,16 +38,18 @@ class Command:
 
 def commands(text: str) -> list[Command]:
     """The lines of a block; a block with loops, conditions or here documents is one command."""
-    if _SCRIPT.search(text):
-        return [Command(text, 0)]
-    return [_command(line, at) for line, at in _joined(text) if line]
+    named = text.replace(_ENVIRONMENT, "")
+    if _SCRIPT.search(named):
+        return [Command(named, 0)]
+    return [_command(line, at) for line, at in _joined(named) if line]
 
 
 def beholder_words(line: str) -> list[list[str]]:
     """What follows `beholder` in a line, also behind `accelerate launch … -m` and the like."""
     found = []
     for part in re.finditer(r"[^|;&]+", _masked(line)):
-        words = [shlex.split(word)[0] for word in WORD.findall(line[slice(*part.span())])]
+        named = line[slice(*part.span())].replace(_ENVIRONMENT, "")
+        words = [shlex.split(word)[0] for word in WORD.findall(named)]
         if (start := _start(words)) is not None:
             found.append(_until_output(words[start + 1 :]))
     return found

@@ -61,3 +61,9 @@ def test_beholder_is_found_behind_what_starts_it(line: str, words: list[str]) ->
 
 def test_a_folder_of_that_name_is_no_program() -> None:
     assert beholder_words("git clone x && cd beholder") == []
+
+
+def test_a_program_of_the_environment_is_found_by_its_name() -> None:
+    (command,) = commands(".venv/bin/beholder score out/")
+    assert command.words == ("beholder", "score", "out/")
+    assert beholder_words(".venv/bin/beholder score out/") == [["score", "out/"]]

@@ -7,7 +7,7 @@ from tests.docs.blocks import Block
 from tests.docs.running import PageError, opened
 from tests.docs.stand_ins import VARIABLE
 from tests.docs.verbs import run_verb
-from tests.docs.worlds import Place, known
+from tests.docs.worlds import Place, World, known, merge, pictures, sides
 
 
 @pytest.fixture
@@ -72,6 +72,14 @@ def test_published_names_are_small_models_as_long_as_the_page_lasts(tmp_path: Pa
         assert sum(weight.numel() for weight in beholder.load("clipscore").parameters()) < 10**7
         assert os.environ[VARIABLE] == "published"
     assert VARIABLE not in os.environ
+
+
+def test_a_name_means_one_world() -> None:
+    found: dict[str, World] = {"pictures": pictures}
+    merge(found, {"sides": sides})
+    assert found == {"pictures": pictures, "sides": sides}
+    with pytest.raises(ValueError, match="called pictures, sides; rename"):
+        merge(found, {"sides": pictures, "pictures": sides})
 
 
 def test_what_is_costly_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import inspect
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,8 +199,15 @@ def known() -> dict[str, World]:
     found: dict[str, World] = {}
     for path in [Path(__file__), *sorted(Path(__file__).parent.glob("_worlds_*.py"))]:
         module = importlib.import_module(f"tests.docs.{path.stem}")
-        found |= {name: f for name, f in vars(module).items() if _is_world(f, module.__name__)}
+        merge(found, {n: f for n, f in vars(module).items() if _is_world(f, module.__name__)})
     return found
+
+
+def merge(found: dict[str, World], further: Mapping[str, World]) -> None:
+    """Add further worlds to those found; ValueError where a name means two worlds."""
+    if twice := sorted(found.keys() & further):
+        raise ValueError(f"more than one world is called {', '.join(twice)}; rename one")
+    found |= further
 
 
 def _is_world(found: object, module: str) -> bool:

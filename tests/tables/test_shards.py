@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beholder._tables.shards import Shards
+from beholder._tables.shards import Shards, check_free
 from beholder.errors import DataError
 
 
@@ -62,3 +62,10 @@ def test_someone_elses_parquet_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"key": ["z"]}), tmp_path / "zebra.parquet")
     with pytest.raises(DataError, match=r"zebra\.parquet is not a shard of mps"):
         made.read()
+
+
+def test_a_column_that_a_reward_would_write_is_refused_with_another_name_for_the_reward() -> None:
+    check_free("mps.total", {"hps"})
+    check_free("mps", {"mps"})
+    with pytest.raises(DataError, match=r"'mps\.total' already; .* -r mps_again="):
+        check_free("mps.total", {"mps"})

@@ -27,7 +27,8 @@ def test_the_commonest_reason_comes_first() -> None:
         "near-duplicate from a cosine of: 0.9",
         "pairs compared: inside cells of k-means (cells)",
         "evaluation pictures: 7",
-        "2 kept pictures could not be brought along: 1 missing, 1 truncated",
+        "2 kept pictures could not be brought along: 1 file not found, "
+        "1 file cut off before its end",
     ]
 
 

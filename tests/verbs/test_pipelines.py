@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from beholder import load
 from tests.shell import Shell
 
 SMALL = ["--steps", "4", "--guidance", "2", "--device", "cpu"]
@@ -51,12 +52,11 @@ def test_the_best_of_some_is_chosen_and_previews_are_measured(
     assert "2 pictures, 0 were done before" in shell.out
     code = shell(
         *("generate", "tiny", "--prompts", str(prompts), "-r", "tiny", "--measure-previews"),
-        *("-o", str(tmp_path / "none"), *SMALL, "--json"),
+        *(*SMALL, "--json"),
     )
     assert code == 0, shell.err
     found = json.loads(shell.out)
     assert [step["step"] for step in found["steps"]] == [0, 1, 2, 3]
-    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,7 @@ def test_the_best_of_some_is_chosen_and_previews_are_measured(
         (["tune", "tiny_cpu", "rewards=tiny"], "did you mean 'reward'"),
         (["tune", "tiny_cpu", "prompts=nowhere.txt", "run=x"], "no prompts at nowhere.txt"),
         (["generate", "tiny", "-o", "x"], "give --prompt or --prompts"),
+        (["generate", "tiny", "--prompt", "a"], "give --out, the folder where the pictures go"),
         (["generate", "tiny", "-o", "x", "--prompt", "a", "--best-of", "2"], "need a reward"),
         (["generate", "tiny", "-o", "x", "--prompt", "a", "--base-until", "2"], "give --lora"),
         (["generate", "nowhere", "-o", "x", "--prompt", "a"], "no pipeline at 'nowhere'"),
@@ -104,6 +105,19 @@ def test_a_reward_without_maps_repairs_nothing(shell: Shell, tmp_path: Path) -> 
     assert code == 2
     assert "draws no map 'implausibility'" in shell.err
     assert not (tmp_path / "out.png").exists()
+
+
+def test_the_tiny_pipeline_repaints_a_picture(shell: Shell, tmp_path: Path) -> None:
+    picture = tmp_path / "fox.png"
+    Image.fromarray(np.full((32, 32, 3), 200, np.uint8)).save(picture)
+    load("richhf", size="tiny").save_pretrained(tmp_path / "rich")
+    code = shell(
+        *("repair", "tiny", str(picture), "--prompt", "a fox", "-r", str(tmp_path / "rich")),
+        *("--threshold", "0", "--attempts", "1", "-o", str(tmp_path / "out.png"), *SMALL),
+    )
+    assert code == 0, shell.err
+    with Image.open(tmp_path / "out.png") as repaired:
+        assert repaired.size == (32, 32)
 
 
 def test_a_config_without_an_algorithm_lists_them(shell: Shell, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_shards_that_were_given_up_are_told_with_their_reason() -> None:
     )
     assert sharded_text(summary, "out").splitlines() == [
         "out: 50 rows in 6 of 7 shards; shards: 4 scored now, 2 before, 1 given up, 1.2 s",
-        "  mps: 2 truncated",
+        "  mps: 2 file cut off before its end",
         "  given up: a: cut off (attempt 3)",
     ]
 

@@ -4,12 +4,13 @@ from beholder._verbs import summaries
 from beholder.rewards.scoring import Summary
 
 
-def test_failed_rows_are_counted_by_reward_and_code() -> None:
+def test_failed_rows_are_counted_by_reward_and_reason() -> None:
     summary = Summary(
         rows=5, scored=3, skipped=2, failed=1, errors={"mps": {"truncated": 1}}, seconds=2.0
     )
     assert summaries.score_text(summary, Path("scores")) == (
-        "scores: 5 rows, 2 scored now, 1 failed, 2 were done before, 2.0 s\n  mps: 1 truncated"
+        "scores: 5 rows, 2 scored now, 1 failed, 2 were done before, 2.0 s\n"
+        "  mps: 1 file cut off before its end"
     )
 
 

@@ -83,6 +83,11 @@ def _by_subsets(
     real: Features, fake: Features, whole: Discrepancy | None, options: Options
 ) -> Measurement:
     """The figure as published; without a value, and with the reason, if there are too few rows."""
+    least = min(len(real.values), len(fake.values))
+    if least < options.size and not options.shrink:
+        return replace(
+            _subsets_of(options.size, real, fake, options), why=_too_few(options.size, least)
+        )
     try:
         found = kid_subsets(
             real.values,
@@ -102,6 +107,14 @@ def _by_subsets(
         high=ends.high,
         interval=ends.interval,
         details={"deviation": found.deviation, **assumed(real.origin, fake.origin)},
+    )
+
+
+def _too_few(size: int, least: int) -> str:
+    return (
+        f"subsets of {size} rows cannot be drawn from {least}; give more pictures, or take smaller "
+        f"subsets with --set kid.size={least} or --set kid.shrink=true, and say so beside the "
+        "figure"
     )
 
 

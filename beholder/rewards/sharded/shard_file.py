@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beholder._run_folder import FOOTER
-from beholder._tables.shards import INPUT_COLUMNS, storable
-from beholder.errors import DataError
+from beholder._tables.shards import INPUT_COLUMNS, check_free, storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,8 +59,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 def _refuse_clashes(names: Mapping[str, object], rewards: Mapping[str, object]) -> None:
     for name in names:
-        if "." in name and name.partition(".")[0] in rewards:
-            raise DataError(f"the input column {name!r} is also a reward's; rename it")
+        check_free(name, rewards)
 
 
 def _input_column(name: str, values: Sequence[object]) -> pa.Array:

@@ -6,15 +6,18 @@ from typing import Any
 
 import torch
 
+INPAINTING_CHANNELS = 16
+"""Of latents that Stable Diffusion 3 repaints in; diffusers refuses others there."""
 
-def tiny_pipeline(seed: int = 0) -> Any:
+
+def tiny_pipeline(seed: int = 0, latent_channels: int = 4) -> Any:
     """A Stable Diffusion 3 of 96 thousand weights, 32 by 32 pixels; the same for a seed."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return joint_flow()
+        return joint_flow(latent_channels)
 
 
-def joint_flow() -> Any:
+def joint_flow(latent_channels: int = 4) -> Any:
     """Its parts, with weights drawn from torch's own state: velocity, two CLIP towers, no T5."""
     from diffusers import (  # noqa: PLC0415
         FlowMatchEulerDiscreteScheduler,
@@ -25,19 +28,19 @@ def joint_flow() -> Any:
     transformer = SD3Transformer2DModel(
         sample_size=16,
         patch_size=1,
-        in_channels=4,
+        in_channels=latent_channels,
         num_layers=1,
         attention_head_dim=8,
         num_attention_heads=4,
         joint_attention_dim=32,
         caption_projection_dim=32,
         pooled_projection_dim=64,
-        out_channels=4,
+        out_channels=latent_channels,
     )
     return StableDiffusion3Pipeline(
         transformer=transformer.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=kl_vae(scaling_factor=1.5, shift_factor=0.06),
+        vae=kl_vae(latent_channels, scaling_factor=1.5, shift_factor=0.06),
         text_encoder=clip_text(projection=32),
         tokenizer=tokenizer(),
         text_encoder_2=clip_text(projection=32),

@@ -48,6 +48,7 @@ def test_too_few_pictures_for_a_subset_have_a_reason_and_an_exact_figure() -> No
     subsets, exact = measured(Options())
     assert subsets.value is None
     assert "subsets of 1000 rows cannot be drawn from 80" in subsets.why
+    assert "--set kid.size=80 or --set kid.shrink=true" in subsets.why
     assert exact.value is not None
     shrunk, _ = measured(Options(shrink=True, subsets=5))
     assert shrunk.value is not None

@@ -55,7 +55,7 @@ def test_text_that_utf8_cannot_hold_is_written_out() -> None:
 
 
 def test_an_input_column_may_not_pass_for_a_score() -> None:
-    with pytest.raises(DataError, match=r"'r\.total' is also a reward's"):
+    with pytest.raises(DataError, match=r"has a column 'r\.total' already"):
         written([row("a", **{"r.total": 1})], {"r.total": [1.0], "r.error": [None]})
 
 
