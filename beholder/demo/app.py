@@ -22,7 +22,7 @@ _MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 def page_of(judges: Judges, examples: Sequence[Example]) -> gr.Blocks:
     """The page that asks these rewards; its two tabs judge one picture, and compare two."""
     with gr.Blocks(title="Beholder", analytics_enabled=False) as page:
-        gr.Markdown(f"# Beholder\n{', '.join(judges.rewards)}: what do they see?")
+        gr.Markdown(f"# Beholder\nWhat a reward sees: {', '.join(judges.rewards)}")
         with gr.Tab("One picture"):
             _one_picture(judges, examples)
         with gr.Tab("Two pictures"):
