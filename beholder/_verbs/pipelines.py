@@ -148,8 +148,8 @@ def generate(
 ) -> None:
     """Pictures of prompts: the best of n, early rejection, reward guidance, or plain.
 
-    Writes PNGs and manifest.jsonl, which `beholder score` reads; the same command goes on after a
-    stop. Exit code 3 says that some pictures have no score.
+    Writes PNGs and a manifest for `beholder score`; the same command goes on after a stop. Exit
+    code 3 says that some pictures have no score.
 
     Example: beholder generate MODEL --prompts prompts.txt -r mps --best-of 8 -o out/
     """
@@ -158,10 +158,8 @@ def generate(
     ways = {"best_of": best_of, "preview_step": preview_step, "keep": keep, "guide": guide}
     ways |= {"search": search, "base_until": base_until, "seed": seed, "batch_size": batch_size}
     config = Generation(**ways)  # type: ignore[arg-type]
-    if out is None and not measure_previews:
-        raise ConfigError("give --out, the folder where the pictures go")
-    if base_until and lora is None:
-        raise ConfigError("--base-until hands over to the adapters of --lora; give --lora")
+    _check_given(out or measure_previews, "--out, the folder where the pictures go")
+    _check_given(lora or not base_until, "--lora, whose adapters --base-until hands over to")
     texts = _prompts(prompt, prompts)
     signal = _signal(reward, setting, aspect, device)
     driver = _driver(pipeline, lora, device, dtype, keep_scheduler=keep_scheduler)
@@ -268,6 +266,11 @@ def _driver(
     if lora is not None:
         driver.load_lora(lora)
     return driver
+
+
+def _check_given(given: object, what: str) -> None:
+    if not given:
+        raise ConfigError(f"give {what}")
 
 
 def _repairing(pipeline: str) -> dict[str, int]:

@@ -284,6 +284,7 @@ def test_syncing_by_hand_needs_processes() -> None:
         found.unsync()
 
 
+@pytest.mark.long
 def test_two_processes_of_accelerate_give_the_values_of_one() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -13,11 +13,14 @@ from PIL import Image
 from beholder.annotation.trust.agreement import agreement
 from beholder.annotation.trust.agreement_page import write_agreement_page, write_rating_page
 from beholder.annotation.trust.rating_agreement import rating_agreement
+from beholder.demo.judging import Judgement, Judges, Verdict
+from beholder.demo.panels import cards_panel, pair_panel, picture_panel, style
 from beholder.errors import ImageError
 from beholder.eval.calibration_page import write_calibration_page
 from beholder.eval.filter_card import filter_card
 from beholder.eval.report import ExplainedPicture, Report, ScoredPicture, write_report
 from beholder.images import ImageSource
+from beholder.rewards import RewardCard
 from beholder.training._curve.page import write_curve_page
 from beholder.training._tuning.page import write_run_report
 from beholder.types import Comparison, Explanation, Point, Rating, WordRelevance
@@ -25,6 +28,7 @@ from tests.calibrations import calibration
 from tests.eval._filter_card.sample import sample as sample_card
 from tests.eval._report.album_sample import album_report
 from tests.eval.test_report import hostile_report
+from tests.rewards.tinies import richhf
 from tests.security.poison import written
 from tests.training._curve.test_page import found as sample_curve
 from tests.training._tuning.runs import PROMPTS, rising, run
@@ -34,6 +38,7 @@ Change = Callable[..., Any]
 
 PIXELS = torch.zeros(3, 8, 8, dtype=torch.uint8)
 _ANSWERS = frozenset({"ranks", "flags", "values", "points"})
+_GUARDED = '<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="img-src data:">'
 _PEOPLE = ("anna", "ben", "cleo")
 
 
@@ -155,6 +160,22 @@ def _pictures(folder: Path) -> tuple[str, str]:
     return paths
 
 
+def tried(folder: Path, change: Change) -> Path:
+    """What the demo shows of one picture, of two and of its rewards, as one page."""
+    card = RewardCard(name="mine", paper="a paper", measures="charm", score_range=(-1.0, 1.0))
+    said = change(Judgement(reward="mine", card=card, total=0.5, aspects={"detail": 0.25}))
+    rich = richhf.tiny()
+    seen = Judges({"rich": rich}).picture(torch.rand(3, 40, 60), change("a fox"))
+    gone = replace(said, why=change("no such file"))
+    parts = [
+        picture_panel([said, gone, *seen]),
+        pair_panel([Verdict(left=said, right=said, preferred="left", likely=0.5, judged=9)]),
+        pair_panel([Verdict(left=said, right=gone, preferred="neither")]),
+        cards_panel({change("rich"): rich}),
+    ]
+    return written(folder, "demo", f"{_GUARDED}<style>{style()}</style>{''.join(parts)}")
+
+
 PAGES: Mapping[str, Callable[[Path, Change], Path]] = {
     "report": report,
     "ranking": ranking,
@@ -165,4 +186,5 @@ PAGES: Mapping[str, Callable[[Path, Change], Path]] = {
     "agreement": agreeing,
     "ratings": rated,
     "docs": docs,
+    "demo": tried,
 }

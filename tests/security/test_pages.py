@@ -182,6 +182,7 @@ def test_every_template_belongs_to_a_page_that_is_tried_here() -> None:
     assert rooms == {
         "_page",
         "annotation/trust/_agreement",
+        "demo",
         "eval/_calibration",
         "eval/_filter_card",
         "eval/_report",

@@ -42,6 +42,7 @@ NAMES_MODULES = {
     "training/_pipeline/loading.py": "module:function, likewise",
     "_verbs/networks.py": "module:function, likewise",
     "_verbs/tracking.py": "a constant name",
+    "demo/uploads.py": "likewise",
     "training/adapters.py": "likewise",
 }
 

@@ -66,6 +66,7 @@ def wait_for(server: Running, line: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_whoever_was_accepted_is_answered_when_it_ends() -> None:
     with running("-r", LIGHT, "--set", "light.seconds=3") as server:
         found: list[object] = []
@@ -83,6 +84,7 @@ def test_whoever_was_accepted_is_answered_when_it_ends() -> None:
         assert all(found)
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_it_at_once_and_says_what_was_lost() -> None:
     with running("-r", LIGHT, "--set", "light.black_seconds=100") as server:
         image = {"image": ("a.png", png(0), "image/png")}
@@ -103,6 +105,7 @@ def test_a_second_signal_ends_it_at_once_and_says_what_was_lost() -> None:
         assert "1 accepted pictures were not answered" in "".join(server.said)
 
 
+@pytest.mark.long
 def test_what_cannot_be_loaded_ends_it_with_one_line() -> None:
     code, said = refused(["--port", "0", "-r", "nosuchreward"])
     assert code == 2

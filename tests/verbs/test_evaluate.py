@@ -289,7 +289,7 @@ def test_rich_feedback_is_measured_by_its_own_figures(tmp_path: Path, verbs: Ver
     next(tmp_path.glob("0-*.png")).unlink()
     assert verbs("evaluate", tmp_path / "reward", tmp_path / "data") == 3
     assert "plausibility.plcc" in verbs.out
-    assert "not scored, missing: 1" in verbs.out
+    assert "not scored, file not found: 1" in verbs.out
     assert verbs("evaluate", "tiny", tmp_path / "data", "--against", "tiny") == 2
     assert "leave out what is for pairs: --against" in verbs.err
 

@@ -210,6 +210,7 @@ def test_features_lie_in_the_cache_of_the_user_unless_told_otherwise(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # three interpreters start on a busy machine
+@pytest.mark.long
 def test_two_processes_give_the_numbers_of_one(
     shell: Shell, real: Path, fake: Path, tmp_path: Path
 ) -> None:

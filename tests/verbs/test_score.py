@@ -53,6 +53,7 @@ def test_rows_without_scores_and_retries_have_their_exit_codes(
     assert table["r.total"].null_count == 0
 
 
+@pytest.mark.long
 def test_a_picture_that_kills_every_worker_costs_its_shard_and_exit_code_3(
     pictures: Path, tmp_path: Path, shell: Shell
 ) -> None:

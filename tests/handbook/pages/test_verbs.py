@@ -28,7 +28,7 @@ def test_a_page_has_every_option_of_its_verb() -> None:
 
 def test_defaults_stand_beside_what_an_option_is() -> None:
     page = verb_page("score", VERBS["score"])
-    row = "| `--batch-size <int range>` | Pictures in one pass of the model. | `32; x>=1` |"
+    row = "| `--batch-size <whole number>` | Pictures in one pass of the model. | `32; x>=1` |"
     assert row in page
 
 

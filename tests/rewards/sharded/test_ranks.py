@@ -91,6 +91,7 @@ def test_what_was_in_hand_when_a_rank_was_stopped_is_not_blamed(
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.long
 def test_two_ranks_at_once_finish_though_one_meets_a_broken_picture(
     pictures: Path, tmp_path: Path
 ) -> None:

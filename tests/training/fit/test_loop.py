@@ -47,6 +47,7 @@ def same(one: Weights, two: Weights) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
 
 
+@pytest.mark.long
 def test_a_run_killed_three_times_ends_with_the_same_weights_as_one_that_was_not(
     tmp_path: Path,
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_stream_that_is_left_draws_no_further(settings: Settings, tmp_path: Pa
     assert len(list((tmp_path / "dev").glob("*.jsonl"))) == 1
 
 
+@pytest.mark.long
 def test_several_processes_draw_what_one_draws(tmp_path: Path) -> None:
     pytest.importorskip("skimage")  # a spawned process sees what is installed
     settings = Settings(64, 0)
