@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.docs.blocks import pages, read
+from tests.docs.blocks import blocks, pages, read
 from tests.docs.prose import code_faults, codes, link_fault, links, slug
 
 LINKED = sorted({*pages(), "docs/design.md", "CHANGELOG.md"})
@@ -13,6 +13,14 @@ def test_what_a_page_names_in_a_line_exists(page: str) -> None:
     found = [(line, code, wrong) for line, code in codes(read(page)) for wrong in code_faults(code)]
     wrong = [f"{page}:{line}: `{code}`: {why}" for line, code, why in found]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_reader_is_told_the_name_of_every_file_to_write() -> None:
+    for page in pages():
+        lines = read(page).splitlines()
+        for block in (each for each in blocks(page, read(page)) if each.way == "file"):
+            before = " ".join(lines[max(0, block.line - 6) : block.line - 3])
+            assert f"`{block.said}`" in before, block.place
 
 
 @pytest.mark.parametrize("page", LINKED)
