@@ -150,7 +150,7 @@ def _side(margin: float) -> Side:
     return "neither" if margin == 0 else "left" if margin > 0 else "right"
 
 
-def refused(judgements: Sequence[Judgement]) -> str:
+def refused(said: Sequence[Judgement | Verdict]) -> str:
     """The reason that all of them give, such as a picture that cannot be read; "" if none is."""
-    reasons = {judgement.why for judgement in judgements}
+    reasons = {each.why for each in said}
     return reasons.pop() if len(reasons) == 1 else ""

@@ -36,8 +36,7 @@ def picture_panel(judgements: Sequence[Judgement]) -> str:
 def pair_panel(verdicts: Sequence[Verdict]) -> str:
     """Which picture each reward prefers, by how much and how likely people agree."""
     template = _environment().get_template("pair.html.j2")
-    reasons = {verdict.why for verdict in verdicts}
-    return template.render(verdicts=verdicts, refused=reasons.pop() if len(reasons) == 1 else "")
+    return template.render(verdicts=verdicts, refused=refused(verdicts))
 
 
 def cards_panel(rewards: Mapping[str, Reward]) -> str:
