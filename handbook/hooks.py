@@ -55,18 +55,23 @@ def on_post_build(config: Any) -> None:
 
 
 def _append(files: Any, config: Any, file: str) -> None:
-    from mkdocs.structure.files import File  # noqa: PLC0415
-
     if not placing.exists(file):
         _LOG.warning("a page leads to %s, which is not in the repository", file)
         return
     if (ROOT / file).is_dir():
-        page = File.generated(config, placing.uri_of(file), content=placing.folder_page(file))
-        page.inclusion = page.inclusion.NOT_IN_NAV
-        files.append(page)
+        _append_outside_menu(files, config, file, content=placing.folder_page(file))
         for inner in placing.folder_files(file):
             _append(files, config, inner)
-        return
+    else:
+        _append_outside_menu(files, config, file, abs_src_path=str(ROOT / file))
+
+
+def _append_outside_menu(files: Any, config: Any, file: str, **held: str) -> None:
+    """A page that others lead to, or a file to download; a page of its own if it is Markdown."""
+    from mkdocs.structure.files import File  # noqa: PLC0415
+
     uri = placing.uri_of(file)
     if files.get_file_from_path(uri) is None:
-        files.append(File.generated(config, uri, abs_src_path=str(ROOT / file)))
+        added = File.generated(config, uri, **held)
+        added.inclusion = added.inclusion.NOT_IN_NAV
+        files.append(added)
