@@ -21,6 +21,7 @@ from beholder.serving.app import create_app
 from beholder.serving.context import Context
 from beholder.serving.fetching import Fetcher
 from beholder.serving.guards import guarded
+from beholder.serving.heap import settle, unsettled_afterwards
 from beholder.serving.metrics import Metrics
 from beholder.serving.pool import Pool
 from beholder.serving.protocol_guard import guarded_protocol
@@ -45,6 +46,7 @@ def serve(settings: ServeSettings, ready: Callable[[str], object] = lambda addre
     """
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a line for all garbage sent
     with (
+        unsettled_afterwards(),
         listening_at(settings.access.host, settings.access.port) as listening,
         asyncio.Runner(loop_factory=_faster_loop()) as runner,
     ):
@@ -130,6 +132,7 @@ class _Serving:
 
     async def _start(self, ready: Callable[[str], object]) -> None:
         await self._pool.start()
+        settle()
         ready(address_of(self._listening))
 
     async def _end(self, http: asyncio.Task[None], starting: asyncio.Task[None]) -> None:

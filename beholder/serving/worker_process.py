@@ -26,6 +26,7 @@ from beholder.rewards._cells import is_broken
 from beholder.rewards._precision import dtype_named
 from beholder.serving import link
 from beholder.serving.engine import Engine
+from beholder.serving.heap import settle
 from beholder.serving.infos import info_of
 from beholder.serving.items import Answer, Fault
 from beholder.serving.link import Answered, Ask, Begin, Cancel, Fatal, Message, Ready, Stop
@@ -166,6 +167,7 @@ def _engine(settings: WorkerSettings, mailbox: Mailbox) -> Engine:
 
     engine = Engine(rewards, settings, answer, mailbox.send, _break)
     details = engine.warm_up()
+    settle()
     infos = (info_of(n, reward, settings.alpha, details[n]) for n, reward in rewards.items())
     mailbox.send(Ready(tuple(infos)))
     return engine

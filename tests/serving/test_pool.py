@@ -137,6 +137,7 @@ def test_a_reload_under_load_refuses_nobody_and_no_request_sees_both_weights(sta
             await pool.reload()
             assert pool.rewards["bytes"].identity == {"weights": "2"}
             assert weights_of(await scored(pool, *[item()] * 9)) == {2}
+            await until(lambda: {2} in seen)
             is_over = True
             await asyncio.gather(*clients)
             assert [len(weights) for weights in seen] == [1] * len(seen)
