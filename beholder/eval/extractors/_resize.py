@@ -29,6 +29,8 @@ from torch.nn import functional
 
 from beholder.errors import ConfigError, DataError
 
+_STRIP = 2**18  # values that are shrunk at once: a few MiB stay in a processor's cache
+
 
 def resized(pictures: Tensor, size: int | tuple[int, int], protocol: str) -> Tensor:
     """Pictures (..., 3, h, w), uint8, by a named resize: (..., 3, s, t) in [0, 255].
@@ -106,11 +108,21 @@ def _rows(
 
 
 def _clean(pictures: UInt8[Tensor, "n 3 h w"], height: int, width: int) -> Float[Tensor, "n 3 s t"]:
-    # In float32 torch's filter sits up to 1e-5 pixels off Pillow's, worth 6e-3 grey levels.
-    values = functional.interpolate(
-        pictures.double(), (height, width), mode="bicubic", antialias=True
-    )
-    return values.float().clamp_(0, 255)
+    """In float32 torch's filter sits up to 1e-5 pixels off Pillow's, worth 6e-3 grey levels.
+
+    Rows are shrunk before columns are, strip by strip, so that a large picture is never whole in
+    float64: the same bits in half the time.
+    """
+    strips = [pictures]
+    if pictures.device.type == "cpu":
+        rows = max(1, _STRIP // (len(pictures) * 3 * pictures.shape[3]))
+        strips = list(pictures.contiguous().split(rows, dim=2))
+    narrow = torch.cat([_bicubic(strip.double(), strip.shape[2], width) for strip in strips], 2)
+    return _bicubic(narrow, height, width).float().clamp_(0, 255)
+
+
+def _bicubic(values: Float[Tensor, "n 3 h w"], height: int, width: int) -> Float[Tensor, "n 3 s t"]:
+    return functional.interpolate(values, (height, width), mode="bicubic", antialias=True)
 
 
 def _torch(mode: str, *, antialias: bool) -> Callable[[Tensor, int, int], Tensor]:

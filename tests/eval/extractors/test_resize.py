@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from beholder.errors import ConfigError, DataError
+from beholder.eval.extractors import _resize
 from beholder.eval.extractors._resize import NAMES, resized
 
 SIZES = [(1, 1), (32, 32), (64, 48), (1, 40), (256, 256), (300, 298), (40, 700), (1100, 17)]
@@ -84,6 +85,15 @@ def test_clean_is_clean_fid() -> None:
     expected = peer.build_resizer("clean")(noise.permute(1, 2, 0).numpy())
     found = resized(noise, 299, "clean").permute(1, 2, 0)
     torch.testing.assert_close(found, torch.from_numpy(expected), atol=1e-4, rtol=0)
+
+
+def test_clean_strip_by_strip_is_clean_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = torch.stack([picture(150, 211), picture(150, 211).flip(-1)])
+    spread = noise.movedim(1, -1).contiguous().movedim(-1, 1)  # as decoders lay it out
+    whole = resized(noise, (37, 90), "clean")
+    monkeypatch.setattr(_resize, "_STRIP", 7 * 2 * 3 * 211)
+    assert torch.equal(resized(noise, (37, 90), "clean"), whole)
+    assert torch.equal(resized(spread, (37, 90), "clean"), whole)
 
 
 def test_clean_stays_in_range_where_edm2_overshoots() -> None:
