@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -115,7 +116,7 @@ def verdict(now: Row, before: Row | None) -> Verdict:
         return "new"
     one_round = any(row.ratio.low == row.ratio.high for row in (now, before))
     allowed = NOISE_OF_ONE_ROUND if one_round else NOISE
-    moved = now.ratio.median / before.ratio.median - 1 if before.ratio.median else 0.0
+    moved = now.ratio.median / before.ratio.median - 1 if before.ratio.median else math.inf
     apart = now.ratio.high < before.ratio.low or now.ratio.low > before.ratio.high
     if not apart or abs(moved) <= allowed:
         return ""

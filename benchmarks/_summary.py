@@ -83,8 +83,11 @@ def _cells(change: Change) -> list[str]:
 
 
 def _ratio(row: Row) -> str:
-    digits = 2 if row.ratio.median < 20 else 0
-    return row.ratio.told(digits) + (" ↓" if row.better == "lower" else "")
+    return _range(row) + (" ↓" if row.better == "lower" else "")
+
+
+def _range(row: Row) -> str:
+    return row.ratio.told(2 if row.ratio.median < 20 else 0)
 
 
 def _measure(row: Row) -> str:
@@ -101,9 +104,10 @@ def _goal(row: Row) -> str:
 def _last(change: Change) -> str:
     if change.before is None or change.now is None:
         return f"**{change.verdict}**" if change.verdict == "lost" else change.verdict
-    moved = 100 * (change.now.ratio.median / change.before.ratio.median - 1)
+    before, now = change.before.ratio, change.now.ratio
+    moved = f", {100 * (now.median / before.median - 1):+.0f} %" if before.median else ""
     word = f", **{change.verdict}**" if change.verdict else ""
-    return f"{change.before.ratio.told()}, {moved:+.0f} %{word}"
+    return f"{_range(change.before)}{moved}{word}"
 
 
 def _untold(now: Results) -> str:

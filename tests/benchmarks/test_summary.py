@@ -25,6 +25,15 @@ def test_a_row_says_ratio_goal_and_what_it_was() -> None:
     assert "| 2.00 [1.90, 2.10], -50 %, **worse** | the same |" in line
 
 
+def test_a_ratio_that_was_none_at_all_has_no_percent() -> None:
+    none = replace(SHOWN, ratio=Spread(0.0, 0.0, 2.0), better="lower", goal=None)
+    line = line_of(page(results(ran(none)), results(ran(none))), "a loop")
+    assert "| 0.00 [0.00, 2.00] |" in line
+    worse = replace(none, ratio=Spread(3.0, 2.5, 4.0))
+    (change,) = regressions(results(ran(worse)), results(ran(none)))
+    assert change.verdict == "worse"
+
+
 def test_every_row_has_as_many_cells_as_the_header() -> None:
     text = page(results(ran(replace(SHOWN, what="a | b"))), None)
     assert line_of(text, "a ¦ b").count("|") == line_of(text, "| area").count("|")
