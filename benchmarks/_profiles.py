@@ -19,16 +19,19 @@ QUICK: Arguments = {
         *("--part", "batching", "--part", "peers"),
         *("--seconds", "2", "--rounds", "3", "--clients", "32"),
     ),
-    "scale": ("--part", "rates", "--pictures", "8000", "--rounds", "2", "--engines", "processes"),
+    "scale": (
+        *("--part", "rates", "--pictures", "1500", "--side", "512", "--archives", "50"),
+        *("--rounds", "2", "--engines", "processes"),
+    ),
     "memory": ("--rows", "10000"),
     "active": ("--budget", "0", "--settles", "5"),
     "ranking": ("--repeats", "10"),
     "recipes": ("--size", "small"),
-    "real_pictures": ("--each", "6"),
-    "annotation": ("--prompts", "200"),
+    "real_pictures": ("--each", "12"),
+    "annotation": ("--prompts", "1000"),
     "throughput": (),
 }
-"""All of it in about 25 minutes of two quiet cores."""
+"""All of it in 15 to 30 minutes of two quiet cores."""
 
 FULL: Arguments = dict.fromkeys(QUICK, ())
 """Every benchmark with the sizes that it has by itself: hours."""

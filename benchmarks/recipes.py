@@ -53,13 +53,19 @@ from beholder.types import ASPECTS, Preference, Scores
 from benchmarks import _recipe_starts as starts
 from benchmarks._options import heading, parser, tell
 from benchmarks._recipe_data import Judged, PerfectJudge, quickstart, scenes
+from benchmarks._recipe_rows import DRAWS, UNTRAINED, rows, share
+from benchmarks._record import Missing, Row
 from benchmarks._scene_pairs import Sizes as SceneSizes
 
 Size = Literal["small", "default"]
 Earned = Mapping[str, Floats]
 """Aspect -> what each prompt's pairs earn, and how many count (g, 2)."""
 
-DRAWS = 2000
+_UNTAUGHT = Missing(
+    area="training",
+    what="how many held-out pairs each recipe gets right",
+    reason="--size small shows that every recipe runs, and teaches none of them",
+)
 _SAMPLE = 96  # pictures and prompts that bring the towers to one scale
 _PROMPTS = 40  # whose words are counted
 _RATE, _DECAY = 3e-3, 0.5  # learning rate and weight decay, as in the quickstart
@@ -235,9 +241,8 @@ def earned(judge: PictureScorer, test: Sequence[Preference]) -> dict[str, Floats
 
 def accuracy(sums: Floats) -> str:
     """In percent, with its interval over prompts."""
-    interval = percentile_interval(ratio(resampled_sums(sums, DRAWS, 0)))
-    value = ratio(sums.sum(0, keepdims=True)).item()
-    return f"{100 * value:.1f} [{100 * interval.low:.1f} {100 * interval.high:.1f}]"
+    found = share(sums)
+    return f"{100 * found.median:.1f} [{100 * found.low:.1f} {100 * found.high:.1f}]"
 
 
 def difference(first: Floats, second: Floats) -> str:
@@ -262,16 +267,20 @@ def kept_words(reward: MPS, test: Sequence[Preference]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in shares.items()}
 
 
-def report(bench: Bench, names: Sequence[str], seeds: int) -> Iterator[str]:
-    """The tables of one set of pairs."""
+def report(
+    bench: Bench, names: Sequence[str], seeds: int, found: list[Row] | None = None
+) -> Iterator[str]:
+    """The tables of one set of pairs; ratios are added to those `found`."""
     data, test = bench.data, bench.data.test
     save_baseline(bench.folder / "baseline")
     untrained = beholder.load(str(bench.folder / "baseline"))
     figures: dict[str, Earned] = {
         "perfect judge": earned(PerfectJudge(data.qualities), test),
-        "CLIPScore-style, untrained": earned(untrained, test),
+        UNTRAINED: earned(untrained, test),
     }
     figures |= {name: bench.earned(name, seeds) for name in names}
+    if found is not None:
+        found += rows(figures, names, f"{data.name}, {bench.plan.steps} steps")
     counted = int(next(iter(figures.values()))["overall"][:, 1].sum())
     yield (
         f"{data.name}: {len(data.train)} pairs to learn from, {len(test)} held out of "
@@ -337,7 +346,13 @@ def sets(plan: Plan, folder: Path, seed: int, only: str) -> Iterator[Judged | st
 
 
 def lines(
-    plan: Plan, folder: Path, seeds: int, *, names: Sequence[str] = tuple(RECIPES), only: str = ""
+    plan: Plan,
+    folder: Path,
+    seeds: int,
+    *,
+    names: Sequence[str] = tuple(RECIPES),
+    only: str = "",
+    found: list[Row] | None = None,
 ) -> Iterator[str]:
     """The report."""
     taught = f"{plan.steps} steps of {plan.pairs} pairs"
@@ -349,7 +364,7 @@ def lines(
             yield data
         else:
             place = folder / data.name / taught.replace(" ", "-")
-            yield from report(Bench.of(data, plan, place, 0), names, seeds)
+            yield from report(Bench.of(data, plan, place, 0), names, seeds, found)
 
 
 def main() -> None:
@@ -364,12 +379,12 @@ def main() -> None:
     plan = PLANS[given.size]
     plan = replace(plan, steps=given.steps or plan.steps)
     with TemporaryDirectory() as temporary, one_thread():
-        told: list[str] = []
+        told, found = list[str](), list[Row]()
         folder = (given.folder or Path(temporary)) / given.size
-        for line in lines(plan, folder, given.seeds, only=given.data):
+        for line in lines(plan, folder, given.seeds, only=given.data, found=found):
             print(line, flush=True)
             told.append(line)
-    tell(given, "\n".join(told), [], said=True)
+    tell(given, "\n".join(told), [_UNTAUGHT] if given.size == "small" else found, said=True)
 
 
 if __name__ == "__main__":
