@@ -19,7 +19,7 @@ from tests.rewards.tinies import richhf
 
 ACCESS = Access(host="127.0.0.1", port=0)
 HOSTILE = "a red balloon <img src=x onerror=alert(1)> ${alert(1)} {{7*7}}"
-DROP = ".image-container button"
+DROP = ".image-container button"  # of those that are seen
 _SENT = "Network.requestWillBeSent"
 
 
@@ -79,6 +79,32 @@ def test_a_dropped_picture_is_scored_and_a_bad_one_says_why(tmp_path: Path) -> N
         assert_quiet(browser, address)
 
 
+@pytest.mark.long
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_two_pictures_are_compared_and_one_alone_says_what_is_missing(tmp_path: Path) -> None:
+    good, *_ = _prepared(tmp_path)
+    row = "[...document.querySelectorAll('tbody tr')].find(each => each.offsetParent)"
+    with (
+        running("-r", str(tmp_path / "plain")) as address,
+        browsing(tmp_path / "profile") as browser,
+    ):
+        browser.visit(address, width=1280)
+        press(browser, "Two pictures")
+        browser.wait_for(f"{row} !== undefined")
+        browser.evaluate(f"{row}.click()")
+        browser.wait_for("document.body.innerText.includes('how likely people prefer each')")
+        shares = browser.evaluate("document.querySelector('.bd-likely').textContent")
+        assert "left" in shares
+        assert "right" in shares
+        browser.visit(address, width=1280)
+        press(browser, "Two pictures")
+        browser.wait_for(f"{row} !== undefined")
+        drop(browser, good)
+        press(browser, "Compare")
+        browser.wait_for("document.body.innerText.includes('right: no picture')")
+        assert_quiet(browser, address)
+
+
 def _prepared(folder: Path) -> list[str]:
     """A good and a bad picture, and the command line of two rewards."""
     Image.new("RGB", (64, 48), "red").save(folder / "good.png")
@@ -113,7 +139,8 @@ def _uploads(browser: Browser, seconds: float) -> bool:
 
 
 def _let_go(browser: Browser, file: str) -> None:
-    box = f"document.querySelector('{DROP}').getBoundingClientRect()"
+    seen = f"[...document.querySelectorAll('{DROP}')].find(each => each.offsetParent)"
+    box = f"{seen}.getBoundingClientRect()"
     x, y = browser.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
     data = {"items": [], "files": [file], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
