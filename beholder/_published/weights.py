@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 import sys
@@ -23,6 +24,7 @@ OwnName = Callable[[str], str | None]
 """This package's name of a published key; None for what no part of the model needs."""
 
 _LISTED = 8
+_RETRY = re.compile(r"thrown while requesting|^Retrying in ")
 EXTRA = "_extra_state"  # what torch appends for a module with `get_extra_state`
 
 
@@ -128,13 +130,35 @@ def hub_errors(failure: str, instead: str = "a local file or folder") -> Iterato
     known = (OSError, ValueError, EntryNotFoundError, HfHubHTTPError)
     refusals: tuple[type[Exception], ...] = (*known, *_transport_errors())
     try:
-        yield
+        with _told_once():
+            yield
     except refusals as error:
         if is_offline_mode():
             why = "HF_HUB_OFFLINE is set and it is not in the hub's cache"
             raise WeightsError(f"{failure}: {why}; unset it once, or give {instead}") from error
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         raise WeightsError(f"{failure}: {reason}; see the connection, or give {instead}") from error
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """One line for all retries of the hub's client, which otherwise tells each of them in two."""
+    is_first = True
+
+    def heed(record: logging.LogRecord) -> bool:
+        nonlocal is_first
+        if record.levelno > logging.WARNING or not _RETRY.search(str(record.msg)):
+            return True
+        was_first, is_first = is_first, False
+        record.msg, record.args = "the hub does not answer; trying for half a minute", ()
+        return was_first
+
+    client = logging.getLogger("huggingface_hub.utils._http")
+    client.addFilter(heed)
+    try:
+        yield
+    finally:
+        client.removeFilter(heed)
 
 
 def _transport_errors() -> list[type[Exception]]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from beholder._published.repository import may_be_repository
 from beholder.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _computing(device: torch.device, name: object) -> torch.device:
 def _is_pipeline(name: str) -> bool:
     if name == TINY_PIPELINE or (Path(name) / "model_index.json").is_file():
         return True
-    return ":" not in name and name.count("/") == 1 and not Path(name).exists()
+    return ":" not in name and may_be_repository(name)
 
 
 def _is_reward(name: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 from beholder._inputs.records import ALIASES, MANIFESTS, Records, manifest_records, open_text
 from beholder._inputs.records import parquet_records as _parquet
+from beholder._published.repository import may_be_repository
 from beholder.errors import DataError
 from beholder.prompt_sets._rows import PromptRow
 
@@ -39,7 +40,7 @@ def file_rows(source: str) -> Iterator[PromptRow]:
         return _folder(path)
     if path.is_file():
         return _file(path)
-    if source.count("/") == 1 and not path.suffix:
+    if may_be_repository(source) and not path.suffix:
         return _hub(source)
     raise DataError(
         f"there are no prompts at {source}; give a text file, a table, a data set or a set by name"

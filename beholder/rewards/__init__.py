@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beholder._published.repository import may_be_repository
 from beholder.errors import ConfigError
 from beholder.rewards._base import Reward as Reward
 from beholder.rewards._base import RewardCard as RewardCard
@@ -105,7 +106,7 @@ def _build(name: str, options: dict[str, object]) -> Reward:
     if name in names():
         return _call(importlib.import_module(f"{__name__}.{name}").build, name, options)
     is_folder = (Path(name) / "config.json").is_file()
-    if is_folder or (name.count("/") == 1 and not Path(name).exists()):
+    if is_folder or may_be_repository(name):
         from beholder.rewards._weights import load_folder  # noqa: PLC0415  (it imports this module)
 
         return load_folder(Reward, name, options)  # type: ignore[type-abstract]

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import beholder
+from beholder._published.repository import may_be_repository
 from beholder._published.weights import (
     EXTRA,
     OwnName,
@@ -195,7 +196,7 @@ def _class_named(name: str, root: Path) -> type[Reward]:
 def _local(folder: str | Path) -> Path:
     if Path(folder).is_dir():
         return Path(folder)
-    if str(folder).count("/") != 1 or Path(folder).exists():
+    if not may_be_repository(str(folder)):
         raise WeightsError(f"there is no reward folder {str(folder)!r}")
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 

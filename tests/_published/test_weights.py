@@ -1,3 +1,5 @@
+import io
+import logging
 import pickle
 import random
 from pathlib import Path
@@ -136,3 +138,22 @@ def test_a_hub_that_cannot_be_reached_is_one_line_whatever_its_client(client: st
         hub_errors("cannot push to a/b"),
     ):
         raise http.ConnectError("no such host")
+
+
+def test_all_retries_of_the_hubs_client_are_told_in_one_line() -> None:
+    told = io.StringIO()
+    handler = logging.StreamHandler(told)
+    client = logging.getLogger("huggingface_hub.utils._http")
+    client.addHandler(handler)
+    try:
+        with hub_errors("cannot fetch a/b"):
+            for pause in (1, 2):
+                client.warning("'no such host' thrown while requesting HEAD https://hub.example")
+                client.warning(f"Retrying in {pause}s [Retry {pause}/5].")
+            client.warning("something else")
+        client.warning("Retrying in 1s [Retry 1/5].")
+    finally:
+        client.removeHandler(handler)
+    first, *others = told.getvalue().splitlines()
+    assert first.startswith("the hub does not answer")
+    assert others == ["something else", "Retrying in 1s [Retry 1/5]."]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from beholder._published.repository import may_be_repository
+
 UNKNOWN = "unknown"
 """What the hub, too, calls a licence that nobody knows."""
 
@@ -129,14 +131,9 @@ def _open_clip(options: Mapping[str, object]) -> Iterable[Licence]:
 
 
 def _of_place(part: str, place: str) -> Licence:
-    if _is_on_disk(place):
-        return Licence(f"{part}, {Path(place).name}", UNKNOWN)
-    return Licence(f"{part}, {place}", repository_licence(place))
-
-
-def _is_on_disk(text: str) -> bool:
-    """Whether it names something on a disk rather than on the hub."""
-    return text.count("/") != 1 or text.startswith(("/", "~", ".")) or Path(text).exists()
+    if may_be_repository(place):
+        return Licence(f"{part}, {place}", repository_licence(place))
+    return Licence(f"{part}, {Path(place).name}", UNKNOWN)
 
 
 def _first(patterns: Sequence[tuple[str, str]], text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from beholder._published.repository import may_be_repository
 from beholder.errors import ConfigError, MissingDependencyError
 from beholder.rewards._precision import DTYPES
 from beholder.training._pipeline.probe import denoiser_name
@@ -92,7 +93,7 @@ def _found(name: str, options: Mapping[str, Any], dtype: torch.dtype) -> Any:
     is_folder = Path(name).is_dir()
     if is_folder and not (Path(name) / "model_index.json").is_file():
         raise ConfigError(f"{name} holds no model_index.json, so it is no diffusers pipeline")
-    if not is_folder and name.count("/") != 1:
+    if not is_folder and not may_be_repository(name):
         raise ConfigError(
             f"no pipeline at {name!r}; give a folder, a hub repository as user/name, your own as "
             'module:function, or "tiny"'
