@@ -29,6 +29,8 @@ BOUND = re.compile(r"Starting development server at http://[^\s/]*:(\d+)")
 """Said once the port is bound; Label Studio silently takes the next port if its own is taken."""
 LOCK_SECONDS = 3600
 """How long a task stays reserved for an annotator who opened it."""
+TOLD_EVERY = 20.0
+"""Seconds between two lines that say that a server is still waited for."""
 RECORD_SECONDS = 5.0
 """How long a server may hold its lock before it is written down."""
 
@@ -97,7 +99,7 @@ def up(
             process.check_port(port)
             program, version = find_executable(executable, say)
             server = _start(folder, port, program, version, lock, say, local_models)
-    _await(server, wait_seconds)
+    _await(server, wait_seconds, say)
     return server
 
 
@@ -190,10 +192,10 @@ def _environment(folder: Path, owner: Credentials, local_models: bool) -> dict[s
     return own | told_at_once | {f"LABEL_STUDIO_{name}": settings[name] for name in settings}
 
 
-def _await(server: LocalServer, seconds: float) -> None:
+def _await(server: LocalServer, seconds: float, say: Callable[[str], object]) -> None:
     """Return once the server answers on its port; else stop it and raise AnnotationError."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    begun = told = time.monotonic()
+    while time.monotonic() < begun + seconds:
         log = _opening(server.folder / LOG)
         if not process.is_held(server.folder / LOCK):
             raise AnnotationError(
@@ -205,6 +207,9 @@ def _await(server: LocalServer, seconds: float) -> None:
             raise AnnotationError(f"port {server.port} was taken meanwhile; give another")
         if bound and _answers(server.port):
             return
+        if time.monotonic() >= told + TOLD_EVERY:
+            told += TOLD_EVERY
+            say(f"waiting for it, {told - begun:.0f} s; {server.folder / LOG} has what it says")
         time.sleep(0.2)
     down(server.folder)
     raise AnnotationError(

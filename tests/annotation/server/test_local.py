@@ -170,6 +170,19 @@ def test_a_program_that_stays_silent_is_stopped(folder: Path, tmp_path: Path) ->
     assert status(folder) is None
 
 
+def test_one_that_is_slow_is_said_to_be_waited_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TOLD_EVERY", 0.1)
+    program = label_studio(tmp_path / "environment", SILENT)
+    said: list[str] = []
+    with pytest.raises(AnnotationError, match="did not answer"):
+        up(folder, port=free_port(), executable=program, wait_seconds=0.9, say=said.append)
+    waited = [line for line in said if line.startswith("waiting for it, ")]
+    assert 2 <= len(waited) <= 9
+    assert waited[0] == f"waiting for it, 0 s; {folder / 'server.log'} has what it says"
+
+
 def test_a_killed_server_is_down_and_starts_again(server: LocalServer, program: Path) -> None:
     os.kill(server.pid, signal.SIGKILL)
     while process.is_held(server.folder / "server.lock"):
