@@ -72,6 +72,12 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Pictures at a time.")]
 KeepScheduler = Annotated[
     bool, typer.Option("--keep-scheduler", help="For distilled models that need their own.")
 ]
+Marking = Annotated[
+    str, typer.Option("--reward", "-r", help="A reward that draws maps, such as RichHF.")
+]
+HeldOut = Annotated[
+    str, typer.Option(help="A second reward, which must not find the repair worse.")
+]
 Attempts = Annotated[int, typer.Option(min=1, help="Repairs to choose from.")]
 Strength = Annotated[float, typer.Option(min=0.01, max=1, help="How much is redrawn.")]
 Threshold = Annotated[float, typer.Option(help="A fault above it is repainted.")]
@@ -175,9 +181,8 @@ def repair(
     picture: Annotated[Path, typer.Argument(help="The picture.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.")],
     prompt: Annotated[str, typer.Option(help="What it should show.")],
-    reward: Annotated[
-        str, typer.Option("--reward", "-r", help="A reward that draws maps, such as RichHF.")
-    ],
+    reward: Marking,
+    held_out: HeldOut = "",
     lora: Lora = None,
     attempts: Attempts = 4,
     strength: Strength = 0.7,
@@ -204,7 +209,8 @@ def repair(
 
     if out.suffix != ".png":
         raise ConfigError(f"{out.name} is no .png, which keeps every pixel exactly; name one")
-    ((_, model),) = terminal.named_rewards([reward], setting, device).items()
+    asked = [name for name in (reward, held_out) if name]
+    model, *more = terminal.named_rewards(asked, setting, device).values()
     config = RepairConfig(
         strength=strength,
         attempts=attempts,
@@ -214,7 +220,7 @@ def repair(
     )
     driver = _driver(pipeline, lora, device, dtype, options=_repairing(pipeline))
     sampling = _sampling(steps, guidance, longest, longest, call)
-    found = mend(driver, model, picture, prompt, sampling, config)
+    found = mend(driver, model, picture, prompt, sampling, config, held_out=next(iter(more), None))
     _save(found, out)
     if json:
         terminal.emit({"accepted": found.accepted, "reason": found.reason, "seed": found.seed})

@@ -7,8 +7,8 @@ choose by the plausibility score. Specks are removed before and the edge is soft
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -205,6 +205,39 @@ def judge_repairs(
     firsts = first * len(after) if len(before) == 1 else first
     seconds = _measured(after, rule, within)
     return [_verdict(old, new, rule) for old, new in zip(firsts, seconds, strict=True)]
+
+
+def watched(verdicts: Sequence[Verdict], before: Scores, after: Scores, name: str) -> list[Verdict]:
+    """The verdicts, with those refused that a second reward finds worse: its total falls.
+
+    A reward that judges its own repairs is gamed like any other. `before` is one row, of the
+    picture as it was; `after` has a row for each verdict. Both are of the reward of that `name`.
+    Raises DataError if the rows do not fit.
+    """
+    if len(before) != 1 or len(after) != len(verdicts):
+        raise DataError(
+            f"{len(before)} pictures before and {len(after)} after by {name}; expected 1 and "
+            f"{len(verdicts)}"
+        )
+    first, fault = before.total.item(), before.errors.get(0)
+    return [
+        _watched(verdict, name, (first, total), fault or after.errors.get(row))
+        for row, (verdict, total) in enumerate(zip(verdicts, after.total.tolist(), strict=True))
+    ]
+
+
+def _watched(
+    verdict: Verdict, name: str, totals: tuple[float, float], fault: str | None
+) -> Verdict:
+    if not verdict.accepted:
+        return verdict
+    first, then = totals
+    if fault:
+        return replace(verdict, accepted=False, reason=f"not scored by {name}: {fault}")
+    said = f"{name}, which watches, {first:.4g} to {then:.4g}"
+    if then >= first:
+        return replace(verdict, reason=f"{verdict.reason}; {said}")
+    return replace(verdict, accepted=False, reason=f"{said} is a fall; {verdict.reason}")
 
 
 @dataclass(frozen=True, slots=True)

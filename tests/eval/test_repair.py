@@ -18,6 +18,7 @@ from beholder.eval.repair import (
     judge_repairs,
     opened,
     repair_mask,
+    watched,
 )
 from beholder.types import Scores
 
@@ -285,6 +286,23 @@ def test_a_picture_that_could_not_be_scored_is_refused_with_its_reason() -> None
     assert judge_repairs(nothing, BEFORE)[0].reason.startswith("not scored before the repair: miss")
     assert not judge_repairs(BEFORE, nothing)[0].accepted
     assert "non-finite" in judge_repairs(BEFORE, scored([math.nan], [0.1]))[0].reason
+
+
+def test_a_second_reward_refuses_what_it_finds_worse() -> None:
+    better = scored([0.75, 0.75, 0.75, 0.25], [0.125] * 4)
+    other = scored([0.5, 0.75, math.nan, 1.0], [0.0] * 4, errors={2: "non-finite: nan"})
+    verdicts = watched(judge_repairs(BEFORE, better), scored([0.6], [0.0]), other, "second")
+    assert [v.accepted for v in verdicts] == [False, True, False, False]
+    first = "plausibility 0.5 to 0.75, implausibility mass 0.25 to 0.125"
+    assert verdicts[0].reason == f"second, which watches, 0.3 to 0.25 is a fall; {first}"
+    assert verdicts[1].reason == f"{first}; second, which watches, 0.3 to 0.375"
+    assert verdicts[2].reason == "not scored by second: non-finite: nan"
+    assert verdicts[3].reason == "plausibility 0.5 to 0.25 is no gain above 0"
+    lost = Scores(torch.tensor([math.nan]), errors={0: "missing: no such file"})
+    (verdict, *_) = watched(judge_repairs(BEFORE, better), lost, other, "second")
+    assert verdict.reason == "not scored by second: missing: no such file"
+    with pytest.raises(DataError, match="1 pictures before and 1 after by second"):
+        watched(judge_repairs(BEFORE, better), BEFORE, BEFORE, "second")
 
 
 def test_rows_names_and_masks_that_do_not_fit_are_refused() -> None:

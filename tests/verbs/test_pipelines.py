@@ -111,13 +111,15 @@ def test_the_tiny_pipeline_repaints_a_picture(shell: Shell, tmp_path: Path) -> N
     picture = tmp_path / "fox.png"
     Image.fromarray(np.full((32, 32, 3), 200, np.uint8)).save(picture)
     load("richhf", size="tiny").save_pretrained(tmp_path / "rich")
-    code = shell(
+    command = (
         *("repair", "tiny", str(picture), "--prompt", "a fox", "-r", str(tmp_path / "rich")),
         *("--threshold", "0", "--attempts", "1", "-o", str(tmp_path / "out.png"), *SMALL),
     )
-    assert code == 0, shell.err
+    assert shell(*command) == 0, shell.err
     with Image.open(tmp_path / "out.png") as repaired:
         assert repaired.size == (32, 32)
+    assert shell(*command, "--held-out", "tiny", "--aspect", "total", "--json") == 0, shell.err
+    assert "reason" in json.loads(shell.out)
 
 
 def test_a_config_without_an_algorithm_lists_them(shell: Shell, tmp_path: Path) -> None:

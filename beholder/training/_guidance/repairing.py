@@ -12,7 +12,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from beholder.errors import ConfigError, DataError
-from beholder.eval.repair import Acceptance, RepairMask, Verdict, inpainting_mask, judge_repairs
+from beholder.eval.repair import (
+    Acceptance,
+    RepairMask,
+    Verdict,
+    inpainting_mask,
+    judge_repairs,
+    watched,
+)
 from beholder.images import ImageSource, read_image
 from beholder.rewards import Reward
 from beholder.training._guidance.metering import Progress, metered
@@ -90,6 +97,7 @@ def repair(
     sampling: Sampling,
     config: RepairConfig | None = None,
     *,
+    held_out: Reward | None = None,
     progress: Progress | None = None,
 ) -> Repaired:
     """The picture with its faults repainted, if the reward finds a repair better.
@@ -107,6 +115,7 @@ def repair(
             `height` and `width`, or above 1024 without them, is repainted at it and stretched
             back; what is not repainted keeps its resolution.
         config: how; None takes the defaults.
+        held_out: a second reward, whose total must not fall: it sees what the first is blind to.
         progress: counts the steps of all attempts.
 
     Raises:
@@ -121,7 +130,8 @@ def repair(
     if mask is None:
         reason = f"nothing to repair: no {config.acceptance.kind} above {config.mask.threshold:g}"
         return Repaired(pixels, False, reason, None, (), (), None, before, None, 0)  # noqa: FBT003
-    return _Repair(driver, reward, prompt, sampling, config).of(pixels, mask, before, progress)
+    judges = (reward, held_out)
+    return _Repair(driver, judges, prompt, sampling, config).of(pixels, mask, before, progress)
 
 
 class _Repair:
@@ -130,7 +140,7 @@ class _Repair:
     def __init__(
         self,
         driver: Driver,
-        reward: Reward,
+        judges: tuple[Reward, Reward | None],
         prompt: str,
         sampling: Sampling,
         config: RepairConfig,
@@ -143,7 +153,8 @@ class _Repair:
         self._inpainter = Inpainter(driver.pipe)
         self._arguments = call_arguments(driver.pipe, driver.quirk, [prompt], sampling)
         self._longest = max(sampling.height or 0, sampling.width or 0) or _LONGEST
-        self._reward, self._prompt, self._config = reward, prompt, config
+        self._reward, self._held_out = judges
+        self._prompt, self._config = prompt, config
 
     def of(
         self,
@@ -157,7 +168,7 @@ class _Repair:
         with metered(self._inpainter.pipe.scheduler, progress) as meter:
             attempts = [self._attempt(pixels, mask, seed) for seed in seeds]
         after = self._reward.score(attempts, [self._prompt] * len(seeds))
-        verdicts = tuple(judge_repairs(before, after, config.acceptance))
+        verdicts = self._watched(judge_repairs(before, after, config.acceptance), pixels, attempts)
         best = max(range(len(seeds)), key=lambda k: _merit(verdicts[k]))
         accepted = verdicts[best].accepted
         return Repaired(
@@ -166,12 +177,22 @@ class _Repair:
             reason=verdicts[best].reason,
             seed=seeds[best] if accepted else None,
             seeds=seeds,
-            verdicts=verdicts,
+            verdicts=tuple(verdicts),
             mask=torch.from_numpy(np.array(mask)).float() / 255,
             before=before,
             after=after,
             steps_run=meter.steps,
         )
+
+    def _watched(
+        self, verdicts: list[Verdict], pixels: Tensor, attempts: list[Tensor]
+    ) -> list[Verdict]:
+        other = self._held_out
+        if other is None:
+            return verdicts
+        before = other.score([pixels], [self._prompt])
+        after = other.score(attempts, [self._prompt] * len(attempts))
+        return watched(verdicts, before, after, other.card.name)
 
     def _attempt(
         self, pixels: UInt8[Tensor, "3 h w"], mask: Image, seed: int

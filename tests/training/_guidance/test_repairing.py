@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -6,17 +7,28 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from typing_extensions import override
 
 from beholder.errors import ConfigError, DataError, ImageError
 from beholder.eval.repair import Acceptance, RepairMask
 from beholder.rewards import load
 from beholder.training._guidance.repairing import RepairConfig, Repaired, repair
+from beholder.types import Scores
 from tests.training._guidance.blemishes import Blemishes
 from tests.training._guidance.drivers import driver, inpainting
 from tests.training.tiny_pipelines import tiny_sampling
 from tests.training.toy import Redness
 
 Picture = npt.NDArray[np.uint8]
+
+
+class Blueness(Redness):
+    """What redness is not."""
+
+    @override
+    def score_prepared(self, pixel_values: Tensor, prompts: Sequence[str]) -> Scores:
+        return Scores(1 - super().score_prepared(pixel_values, prompts).total)
+
 
 SPOT = (slice(10, 22), slice(14, 30))
 TWO = RepairConfig(attempts=2)
@@ -85,6 +97,24 @@ def test_where_no_attempt_is_better_the_picture_stays_with_the_reason() -> None:
     assert len(found.verdicts) == 2
     hard = RepairConfig(attempts=1, acceptance=Acceptance(min_mass_drop=0.9))
     assert "no drop above 0.9" in repaired(spotted(), hard).reason
+
+
+def test_a_second_reward_refuses_what_it_finds_worse_and_changes_nothing_else() -> None:
+    def watched_by(held_out: Redness) -> Repaired:
+        sampling = tiny_sampling("flux")
+        return repair(
+            inpainting("flux"), Blemishes(), spotted(), "a cat", sampling, TWO, held_out=held_out
+        )
+
+    alone, kept = repaired(spotted()), watched_by(Redness())  # blue goes, so red does not fall
+    assert torch.equal(kept.pixels, alone.pixels)
+    assert kept.reason.startswith(alone.reason)
+    assert "which watches, " in kept.reason
+    refused = watched_by(Blueness())
+    assert not refused.accepted
+    assert "is a fall; " in refused.reason
+    assert (array(refused.pixels) == spotted()).all()
+    assert [verdict.gain for verdict in refused.verdicts] == [one.gain for one in alone.verdicts]
 
 
 def test_nothing_to_repair_costs_nothing_even_where_nothing_could_be_repaired() -> None:
