@@ -11,12 +11,12 @@ from beholder.training import reward, richhf, tune
 from tests.docs.worlds import Place
 
 _STEPS = 2
-_SCENES = 24
+_SCENES = 44
 _PICTURES = 8
 
 
 def brief(place: Place) -> None:
-    """Rewards and pipelines learn for two steps, and 24 scenes are drawn where hundreds are asked.
+    """Rewards and pipelines learn for two steps, and 44 scenes are drawn where hundreds are asked.
 
     Everything else is as a page says: files, options, and what goes from one command to the next.
     """
