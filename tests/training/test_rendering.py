@@ -114,7 +114,8 @@ def test_a_picture_is_that_of_the_pipelines_own_call(whole: Rendered) -> None:
     names = [row["image"] for row in rows(whole.manifest.parent)[6:8]]
     for name, pixels in zip(names, expected, strict=True):
         written = np.asarray(Image.open(whole.manifest.parent / name))
-        np.testing.assert_array_equal(written, np.rint(pixels * 255))
+        # in another batch sums round otherwise, and so does a value halfway between two levels
+        np.testing.assert_allclose(written, pixels * 255, rtol=0, atol=0.501)
 
 
 def test_checkpoints_begin_with_the_same_noise(
