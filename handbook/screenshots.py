@@ -31,7 +31,7 @@ LIMIT_BYTES = 200_000
 IMAGES = ROOT / "docs" / "images"
 _COLOURS = (256, 128, 64, 32, 16)
 _SCENE = Path("drawn/test/000023.png")
-_PROMPT = "a picture of a flower at the top"
+_PROMPT = "a yellow flower"
 _LOG = logging.getLogger(__name__)
 _VERB = (sys.executable, "-m", "beholder")
 
