@@ -20,7 +20,7 @@ QUICK: Arguments = {
         *("--seconds", "2", "--rounds", "3", "--clients", "32"),
     ),
     "scale": (
-        *("--part", "rates", "--pictures", "1500", "--side", "512", "--archives", "50"),
+        *("--part", "rates", "--pictures", "6000", "--side", "512", "--archives", "60"),
         *("--rounds", "2", "--engines", "processes"),
     ),
     "memory": ("--rows", "10000"),
