@@ -108,10 +108,11 @@ def _rows(
 
 
 def _clean(pictures: UInt8[Tensor, "n 3 h w"], height: int, width: int) -> Float[Tensor, "n 3 s t"]:
-    """In float32 torch's filter sits up to 1e-5 pixels off Pillow's, worth 6e-3 grey levels.
+    """Pillow's bicubic of floats, cut to [0, 255].
 
-    Rows are shrunk before columns are, strip by strip, so that a large picture is never whole in
-    float64: the same bits in half the time.
+    In float32 torch's filter sits up to 1e-5 pixels off Pillow's, worth 6e-3 grey levels. Rows are
+    shrunk before columns are, strip by strip, so that a large picture is never whole in float64:
+    the same bits in half the time.
     """
     strips = [pictures]
     if pictures.device.type == "cpu":
